@@ -10,7 +10,7 @@ use crate::event::{Event, PassSummary};
 use crate::fleet::{FleetContext, Slot, hold_slot};
 use crate::pass::report::PassRecord;
 use crate::ports::device::ConnectHints;
-use crate::ports::{Clock, DeviceFailure, Devices, Ledger, LedgerError, RowId, Session};
+use crate::ports::{Clock, DeviceFailure, Devices, Ledger, LedgerError, PassLease, Session};
 use crate::recourse::{PassError, concerns_source_only};
 use crate::rules::{DeviceRules, Mode};
 use crate::source::{self, deferred};
@@ -23,7 +23,8 @@ use crate::world::{SessionOf, World};
 /// Awaits `working_slot` after connecting, so that an unreachable device never occupies one, and trades it
 /// for an overdue slot after `max_pass_time`.
 ///
-/// Fails only if the ledger fails. Every other failure is in the summary.
+/// Fails only if the ledger fails. Every other failure is in the summary, also that another pass over the
+/// device has begun elsewhere.
 pub(crate) async fn pass<'f, W: World>(
     world: &W,
     fleet: &'f FleetContext<'_>,
@@ -33,11 +34,12 @@ pub(crate) async fn pass<'f, W: World>(
 ) -> Result<PassSummary, LedgerError> {
     let began = Instant::now();
     let connect_begun = world.clock().steady();
-    let row = if mode == Mode::Act {
-        let now = world.clock().now();
-        world.ledger().begin_pass(&device.name, now).await?
-    } else {
-        RowId(0)
+    let lease = match mode {
+        Mode::Act => {
+            let now = world.clock().now();
+            Some(world.ledger().begin_pass(&device.name, now).await?)
+        }
+        Mode::DryRun => None,
     };
     world.report(&Event::Connecting {
         device: device.name.clone(),
@@ -55,17 +57,24 @@ pub(crate) async fn pass<'f, W: World>(
                 } else {
                     connected
                 };
-                serve(world, fleet, device, row, mode, connected, &mut record).await
+                serve(world, fleet, device, lease.as_ref(), connected, &mut record).await
             };
             let overdue_slot = fleet.slots.overdue();
             hold_slot(slot, overdue_slot, fleet.bounds.max_pass_time, work).await
         }
         Err(failure) => Err(PassError::Device(failure)),
     };
-    let ended = record.end(result, device.sources.len(), began.elapsed());
-    if mode == Mode::Act {
-        let end = ended.as_pass_end(row, &device.name, world.clock().now());
-        world.ledger().finish_pass(end).await?;
+    let mut ended = record.end(result, device.sources.len(), began.elapsed());
+    if let Some(lease) = &lease {
+        let end = ended.as_pass_end(world.clock().now());
+        match world.ledger().finish_pass(lease, end).await {
+            Ok(()) => {}
+            // The record keeps what the successor reports about the device.
+            Err(error @ LedgerError::LeaseLost { .. }) => {
+                ended.summary.outcome = PassError::from(error).into_outcome();
+            }
+            Err(error) => return Err(error),
+        }
     }
     world.report(&Event::PassEnded {
         device: device.name.clone(),
@@ -102,14 +111,13 @@ async fn serve<W: World>(
     world: &W,
     fleet: &FleetContext<'_>,
     device: &DeviceRules,
-    row: RowId,
-    mode: Mode,
+    lease: Option<&PassLease>,
     connected: Connected<SessionOf<W>>,
     record: &mut PassRecord,
 ) -> Result<(), PassError> {
     let session = connected.session;
-    let visit = Visit::new(world, fleet, device, &session, row, connected.times);
-    let result = empty_sources(&visit, mode, record).await;
+    let visit = Visit::new(world, fleet, device, &session, lease, connected.times);
+    let result = empty_sources(&visit, record).await;
     let result = visit.blame.lock().annotate(result);
     record.close(&visit);
     drop(visit);
@@ -118,11 +126,7 @@ async fn serve<W: World>(
 }
 
 /// Empties all sources, then fetches the suspects.
-async fn empty_sources<W: World>(
-    visit: &Visit<'_, W>,
-    mode: Mode,
-    record: &mut PassRecord,
-) -> Result<(), PassError> {
+async fn empty_sources<W: World>(visit: &Visit<'_, W>, record: &mut PassRecord) -> Result<(), PassError> {
     let greeting = report::greet(visit).await?;
     let facts = visit.session.facts();
     let claimed = visit.fleet.claims.claim(visit.device, facts, visit.now());
@@ -133,7 +137,7 @@ async fn empty_sources<W: World>(
             Err(PassError::Device(refusal.clone()))
         } else {
             let source = SourceVisit::new(visit, source);
-            source::empty(&source, mode, greeting.clock_trusted, &mut record.surveyed).await
+            source::empty(&source, greeting.clock_trusted, &mut record.surveyed).await
         };
         match emptied {
             Ok(()) => {}

@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod device;
+pub mod history;
 pub mod ledger;
 pub mod store;
 
@@ -17,10 +18,13 @@ pub use device::{
     InspectResult, Inspection, ListingEnd, Move, NoShell, Openness, RenameResult, Session, SmallFileRequest,
     SurveyItem, SurveySender, WriterCheck,
 };
+pub use history::{
+    DeviceStatus, FileFilter, FileRow, History, HistoryError, PastPass, StateTotals, StoredCopy,
+};
 pub use ledger::{
     Claim, ClaimedFolder, ClockReading, CompressionFinding, DeviceReport, KnownFile, Ledger, LedgerError,
-    MAX_SIGHTINGS, MAX_SUSPECTS, PassEnd, PassOutcome, Reason, Record, Remaining, RemainingFile, RowId,
-    Sighting, Suspicion, Unseen, WithdrawnRow,
+    MAX_SIGHTINGS, MAX_SUSPECTS, PassEnd, PassLease, PassOutcome, Reason, Record, Remaining, RemainingFile,
+    RowId, Sighting, Suspicion, Unseen, WithdrawnRow,
 };
 pub use store::{
     Condition, CopyCheck, Destination, ListedFile, ListingSender, Obstacle, Placement, Publication,

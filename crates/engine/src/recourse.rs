@@ -18,10 +18,27 @@ pub enum PassError {
     Store(#[from] StoreError),
     /// The ledger failed: the sweep ends.
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Ledger(LedgerError),
+    /// A later pass over the device has begun elsewhere: this one ends, and other devices continue.
+    #[error("{message}")]
+    TakenOver {
+        /// What happened.
+        message: String,
+    },
     /// A stop was requested.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<LedgerError> for PassError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::LeaseLost { .. } => Self::TakenOver {
+                message: error_chain(&error),
+            },
+            error => Self::Ledger(error),
+        }
+    }
 }
 
 impl PassError {
@@ -38,6 +55,11 @@ impl PassError {
             },
             Self::Ledger(error) => PassOutcome::CollectorFailed {
                 message: error_chain(&error),
+            },
+            Self::TakenOver { message } => PassOutcome::Failed {
+                class: FailureClass::TakenOver,
+                message,
+                remedy: None,
             },
             Self::Interrupted => PassOutcome::Interrupted,
         }

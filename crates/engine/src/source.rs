@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::event::Event;
 use crate::plan::SurveyContext;
-use crate::ports::{Clock, DeviceFailure, Ledger, Reason, Session, WriterCheck};
+use crate::ports::{Clock, DeviceFailure, Ledger, PassLease, Reason, Session, WriterCheck};
 use crate::recourse::PassError;
 use crate::rules::Mode;
 use crate::source::batches::run_batches;
@@ -40,10 +40,11 @@ pub(crate) struct Surveyed {
 /// Empties a source, as far as the rules and the device allow. Adds what its last survey left to `surveyed`.
 pub(crate) async fn empty<W: World>(
     visit: &SourceVisit<'_, W>,
-    mode: Mode,
     clock_trusted: bool,
     surveyed: &mut Surveyed,
 ) -> Result<(), PassError> {
+    let lease = visit.device_visit.lease;
+    let mode = if lease.is_some() { Mode::Act } else { Mode::DryRun };
     // The time for batches begins here: waiting for a slot and listing do not count. Otherwise a device that
     // is slow at either would never be emptied.
     let mut first_batch = None;
@@ -52,18 +53,18 @@ pub(crate) async fn empty<W: World>(
         let marks = Marks::collect(visit).await?;
         let context = survey_context(visit, clock_trusted);
         let known = KnownSuspects::load(visit).await?;
-        let mut survey = survey::survey(visit, &context, marks, known, mode).await?;
+        let mut survey = survey::survey(visit, &context, marks, known, lease).await?;
         announce(visit, &survey, mode);
         surveyed.writer_check = weaker(surveyed.writer_check, survey.writer_check);
         let first_batch = *first_batch.get_or_insert_with(Instant::now);
         let outcome = SurveyOutcome::take_from(&mut survey);
         let one_view = visit.session.abilities().one_view;
-        let (result, suspects) = match mode {
-            Mode::Act => {
+        let (result, suspects) = match lease {
+            Some(lease) => {
                 let suspects = std::mem::take(&mut survey.suspects);
-                (act(visit, survey, first_batch).await, suspects)
+                (act(visit, lease, survey, first_batch).await, suspects)
             }
-            Mode::DryRun => (dry_run::report(visit, survey).await, Vec::new()),
+            None => (dry_run::report(visit, survey).await, Vec::new()),
         };
         // The files of this survey are in another folder than the ones that can be read.
         if result.is_ok() && one_view && !visit.session.abilities().one_view {
@@ -186,6 +187,7 @@ fn announce<W: World>(visit: &SourceVisit<'_, W>, survey: &Survey<'_>, mode: Mod
 /// Does the work of a survey.
 async fn act<W: World>(
     visit: &SourceVisit<'_, W>,
+    lease: &PassLease,
     survey: Survey<'_>,
     first_batch: Instant,
 ) -> Result<(), PassError> {
@@ -195,10 +197,11 @@ async fn act<W: World>(
         .map(|row| (*row, FileState::Released, None))
         .collect();
     if !gone.is_empty() {
-        visit.world.ledger().set_states(gone, visit.now()).await?;
+        let ledger = visit.world.ledger();
+        ledger.set_states(lease, gone, visit.now()).await?;
     }
     let one_view = visit.session.abilities().one_view;
-    run_batches(visit, survey.work.into(), first_batch).await?;
+    run_batches(visit, lease, survey.work.into(), first_batch).await?;
     drop(survey.loan);
     if one_view && !visit.session.abilities().one_view {
         // The survey listed another folder: its old folders are not here either.

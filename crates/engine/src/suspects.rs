@@ -13,7 +13,7 @@ use model::{FailureClass, RelativePath};
 
 use crate::plan::{Candidate, Decision};
 use crate::ports::device::MAX_BUFFERED;
-use crate::ports::{DeviceFailure, Ledger, LedgerError, MAX_SUSPECTS, Session, Suspicion};
+use crate::ports::{DeviceFailure, Ledger, LedgerError, MAX_SUSPECTS, PassLease, Session, Suspicion};
 use crate::recourse::PassError;
 use crate::visit::SourceVisit;
 use crate::withdrawn;
@@ -97,6 +97,7 @@ impl KnownSuspects {
 /// other file, and goes when newer suspects push it out.
 pub(crate) async fn clear<W: World>(
     visit: &SourceVisit<'_, W>,
+    lease: &PassLease,
     recorded: impl Iterator<Item = &RelativePath>,
 ) -> Result<(), LedgerError> {
     let cleared: Vec<RelativePath> = {
@@ -110,9 +111,7 @@ pub(crate) async fn clear<W: World>(
         return Ok(());
     }
     let ledger = visit.world.ledger();
-    ledger
-        .clear_suspects(&visit.device.name, visit.source, cleared)
-        .await
+    ledger.clear_suspects(lease, visit.source, cleared).await
 }
 
 /// A file that was being fetched.
@@ -128,6 +127,7 @@ pub(crate) struct Fetching<'a> {
 /// After a crash before this write the files are simply tried again.
 pub(crate) async fn record<W: World>(
     visit: &SourceVisit<'_, W>,
+    lease: &PassLease,
     files: &[Fetching<'_>],
     failure: DeviceFailure,
 ) -> PassError {
@@ -153,10 +153,7 @@ pub(crate) async fn record<W: World>(
         });
     }
     let ledger = visit.world.ledger();
-    match ledger
-        .record_suspects(&visit.device.name, visit.source, suspects)
-        .await
-    {
+    match ledger.record_suspects(lease, visit.source, suspects).await {
         Ok(()) => failure.into(),
         Err(error) => error.into(),
     }

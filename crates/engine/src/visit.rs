@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::blame::Blame;
 use crate::event::Event;
 use crate::fleet::FleetContext;
-use crate::ports::{Clock, RowId};
+use crate::ports::{Clock, PassLease};
 use crate::rules::DeviceRules;
 use crate::tally::{LeftFile, Tally};
 use crate::world::{SessionOf, World};
@@ -26,8 +26,8 @@ pub(crate) struct Visit<'a, W: World> {
     pub(crate) fleet: &'a FleetContext<'a>,
     pub(crate) device: &'a DeviceRules,
     pub(crate) session: &'a SessionOf<W>,
-    /// The row of this pass in the ledger.
-    pub(crate) pass: RowId,
+    /// The right to write to the ledger. A dry run has none.
+    pub(crate) lease: Option<&'a PassLease>,
     pub(crate) connect: ConnectTimes,
     /// What became of the files so far.
     pub(crate) tally: Tally,
@@ -60,7 +60,7 @@ impl<'a, W: World> Visit<'a, W> {
         fleet: &'a FleetContext<'a>,
         device: &'a DeviceRules,
         session: &'a SessionOf<W>,
-        pass: RowId,
+        lease: Option<&'a PassLease>,
         connect: ConnectTimes,
     ) -> Self {
         Self {
@@ -68,7 +68,7 @@ impl<'a, W: World> Visit<'a, W> {
             fleet,
             device,
             session,
-            pass,
+            lease,
             connect,
             tally: Tally::default(),
             blame: Mutex::default(),
@@ -94,10 +94,10 @@ impl<'a, W: World> Visit<'a, W> {
     /// An id that no other batch has, of any pass, ledger or collector: its folder is new on every device.
     ///
     /// The time keeps apart batches that a restored ledger would number alike.
-    pub(crate) fn next_batch(&self) -> Option<BatchId> {
+    pub(crate) fn next_batch(&self, lease: &PassLease) -> Option<BatchId> {
         let batch = self.batches.fetch_add(1, Ordering::Relaxed);
         let time = self.now().nanoseconds().unsigned_abs();
-        let pass = self.pass.0.unsigned_abs();
+        let pass = lease.row().0.unsigned_abs();
         BatchId::new(format!("{time:x}-{pass}-{batch}"))
     }
 

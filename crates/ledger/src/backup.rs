@@ -6,12 +6,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use engine::ports::HistoryError;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode};
 use tempfile::NamedTempFile;
 
-use crate::error::{display_path, from_sqlite, reason};
-use crate::{ReadError, connection, reader, values};
+use crate::error::{display_path, from_sqlite, read_remedy, reason};
+use crate::{connection, reader, values};
 
 /// A finished copy of a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +85,7 @@ impl Copier<'_> {
             .map(drop)
             .map_err(|error| match error.sqlite_error_code() {
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    ReadError::from(from_sqlite(&error, "read", self.ledger)).into()
+                    HistoryError::from(from_sqlite(&error, "read", self.ledger)).into()
                 }
                 _ => self.refused("write", reason(&error)),
             })
@@ -154,7 +155,7 @@ impl Copier<'_> {
 pub enum BackupError {
     /// The ledger cannot be read.
     #[error(transparent)]
-    Ledger(#[from] ReadError),
+    Ledger(#[from] HistoryError),
     /// The target exists; it was not touched.
     #[error("{path} already exists")]
     Exists {
@@ -177,7 +178,7 @@ impl BackupError {
     /// What the operator can do about the error.
     pub const fn remedy(&self) -> &'static str {
         match self {
-            Self::Ledger(error) => error.remedy(),
+            Self::Ledger(error) => read_remedy(error),
             Self::Exists { .. } => "choose another file name; gleaner never replaces a file with a copy",
             Self::Failed { .. } => {
                 "check that the folder of the copy exists, is writable and has room for another ledger"

@@ -2,32 +2,32 @@
 
 use std::path::Path;
 
-use engine::ports::LedgerError;
-use model::escaped;
+use engine::ports::{HistoryError, LedgerError};
+use model::{FailureClass, escaped};
 use rusqlite::ErrorCode;
 
 /// The error of an `operation` on the ledger at `path` that SQLite refused. A value that its column cannot
 /// hold counts as damage.
 pub(crate) fn from_sqlite(error: &rusqlite::Error, operation: &'static str, path: &Path) -> LedgerError {
-    let path = display_path(path);
+    let location = display_path(path);
     match error {
         rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::InvalidColumnType(..)
         | rusqlite::Error::IntegralValueOutOfRange(..) => LedgerError::Damaged {
-            path,
+            location,
             reason: format!("it holds an invalid value: {error}"),
         },
         _ => match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => LedgerError::Damaged {
-                path,
+                location,
                 reason: "the file is not a database".into(),
             },
             Some(ErrorCode::DatabaseCorrupt) => LedgerError::Damaged {
-                path,
+                location,
                 reason: "the database is malformed".into(),
             },
             _ => LedgerError::Failed {
-                path,
+                location,
                 operation,
                 reason: reason(error),
             },
@@ -47,7 +47,7 @@ pub(crate) fn reason(error: &rusqlite::Error) -> String {
 /// The error of an `operation` on the ledger at `path` that the system refused.
 pub(crate) fn from_io(error: &std::io::Error, operation: &'static str, path: &Path) -> LedgerError {
     LedgerError::Failed {
-        path: display_path(path),
+        location: display_path(path),
         operation,
         reason: error.to_string(),
     }
@@ -72,6 +72,23 @@ pub const fn remedy(error: &LedgerError) -> &'static str {
             "check `ledger.path`; if it names the right file, restore a backup, or move the file and its -wal and -shm away: \
              a new ledger costs time (gleaner compares files with the store again), but no data"
         }
+        LedgerError::LeaseLost { .. } => FailureClass::TakenOver.remedy(),
         LedgerError::Failed { .. } => "check that the ledger's folder exists, is writable and is not full",
+    }
+}
+
+/// What the operator can do about an error of reading.
+pub const fn read_remedy(error: &HistoryError) -> &'static str {
+    match error {
+        HistoryError::Missing { .. } => {
+            "the first `gleaner run` creates it; if there was a ledger, check `ledger.path`"
+        }
+        HistoryError::OlderSchema { .. } => {
+            "run `gleaner run` once with this version; it migrates the ledger"
+        }
+        HistoryError::Ledger(LedgerError::Failed { .. }) => {
+            "check that you may read the ledger and the -wal and -shm files beside it: the service's group may"
+        }
+        HistoryError::Ledger(error) => remedy(error),
     }
 }

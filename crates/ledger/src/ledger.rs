@@ -4,7 +4,7 @@ use std::path::Path;
 
 use engine::ports::{
     Claim, ClockReading, CompressionFinding, KnownFile, Ledger, LedgerError, MAX_SIGHTINGS, MAX_SUSPECTS,
-    PassEnd, Record, RowId, Sighting, Suspicion, Unseen, WithdrawnRow,
+    PassEnd, PassLease, Record, RowId, Sighting, Suspicion, Unseen, WithdrawnRow,
 };
 use model::{DeviceName, FileState, LeaveReason, LedgerId, RelativePath, SourcePath, StoreId, Timestamp};
 use rusqlite::{Connection, named_params};
@@ -12,7 +12,7 @@ use rusqlite::{Connection, named_params};
 use crate::error::{display_path, from_io, from_sqlite};
 use crate::open::OpenLedger;
 use crate::worker::Worker;
-use crate::{OpenOptions, claims, connection, open, passes, records, sightings, suspects, values};
+use crate::{OpenOptions, claims, connection, lease, open, passes, records, sightings, suspects, values};
 
 /// The ledger of this collector, open for writing. Only one process at a time can open it so.
 ///
@@ -26,7 +26,7 @@ pub struct SqliteLedger {
     writer: Worker,
     id: LedgerId,
     is_new: bool,
-    path: String,
+    location: String,
 }
 
 impl SqliteLedger {
@@ -60,7 +60,7 @@ impl SqliteLedger {
             writer: Worker::writer(opened.connection, opened.lock, path.clone()).map_err(started)?,
             id: opened.id,
             is_new: opened.is_new,
-            path: display_path(&path),
+            location: display_path(&path),
         })
     }
 
@@ -109,10 +109,30 @@ impl SqliteLedger {
 
     fn other_store(&self, remembered: StoreId, found: &StoreId) -> LedgerError {
         LedgerError::OtherStore {
-            path: self.path.clone(),
+            location: self.location.clone(),
             remembered,
             found: found.clone(),
         }
+    }
+
+    /// Runs `work` in a transaction with the id of the lease's device, unless the lease is stale.
+    ///
+    /// A stale lease does not fail the transaction, so that the other writes of the group keep it.
+    async fn write<T: Send + 'static>(
+        &self,
+        lease: &PassLease,
+        mut work: impl FnMut(&Connection, i64) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let held = lease.clone();
+        let written = self
+            .writer
+            .run(move |ledger| match lease::device(ledger, &held)? {
+                Some(device) => work(ledger, device).map(Some),
+                None => Ok(None),
+            });
+        written.await?.ok_or_else(|| LedgerError::LeaseLost {
+            device: lease.device().clone(),
+        })
     }
 
     fn reader(&self) -> &Worker {
@@ -140,10 +160,10 @@ impl Ledger for SqliteLedger {
         &self.id
     }
 
-    async fn begin_pass(&self, device: &DeviceName, at: Timestamp) -> Result<RowId, LedgerError> {
+    async fn begin_pass(&self, device: &DeviceName, at: Timestamp) -> Result<PassLease, LedgerError> {
         let device = device.clone();
         self.writer
-            .run(move |ledger| passes::begin(ledger, &device, at))
+            .run(move |ledger| lease::begin(ledger, &device, at))
             .await
     }
 
@@ -161,18 +181,17 @@ impl Ledger for SqliteLedger {
 
     async fn record_sightings(
         &self,
-        device: &DeviceName,
+        lease: &PassLease,
         source: &SourcePath,
         sightings: Vec<Sighting>,
         unseen: Unseen,
         at: Timestamp,
     ) -> Result<Vec<Timestamp>, LedgerError> {
-        let (device, source) = (device.clone(), source.clone());
-        self.writer
-            .run(move |ledger| {
-                sightings::record(ledger, &device, &source, &sightings, unseen, MAX_SIGHTINGS, at)
-            })
-            .await
+        let source = source.clone();
+        self.write(lease, move |ledger, device| {
+            sightings::record(ledger, device, &source, &sightings, unseen, MAX_SIGHTINGS, at)
+        })
+        .await
     }
 
     async fn last_clock(&self, device: &DeviceName) -> Result<Option<ClockReading>, LedgerError> {
@@ -200,10 +219,12 @@ impl Ledger for SqliteLedger {
         self.reader().run(claims::all).await
     }
 
-    async fn record(&self, records: Vec<Record>) -> Result<Vec<RowId>, LedgerError> {
-        self.writer
-            .run(move |ledger| records::record(ledger, &records))
-            .await
+    async fn record(&self, lease: &PassLease, records: Vec<Record>) -> Result<Vec<RowId>, LedgerError> {
+        let pass = lease.row();
+        self.write(lease, move |ledger, device| {
+            records::record(ledger, device, pass, &records)
+        })
+        .await
     }
 
     async fn withdrawn_rows(
@@ -219,12 +240,14 @@ impl Ledger for SqliteLedger {
 
     async fn set_states(
         &self,
+        lease: &PassLease,
         rows: Vec<(RowId, FileState, Option<LeaveReason>)>,
         at: Timestamp,
     ) -> Result<(), LedgerError> {
-        self.writer
-            .run(move |ledger| records::set_states(ledger, &rows, at))
-            .await
+        self.write(lease, move |ledger, device| {
+            records::set_states(ledger, device, &rows, at)
+        })
+        .await
     }
 
     async fn suspects(
@@ -240,30 +263,36 @@ impl Ledger for SqliteLedger {
 
     async fn record_suspects(
         &self,
-        device: &DeviceName,
+        lease: &PassLease,
         source: &SourcePath,
         paths: Vec<RelativePath>,
     ) -> Result<(), LedgerError> {
-        let (device, source) = (device.clone(), source.clone());
-        self.writer
-            .run(move |ledger| suspects::record(ledger, &device, &source, &paths, MAX_SUSPECTS))
-            .await
+        let source = source.clone();
+        self.write(lease, move |ledger, device| {
+            suspects::record(ledger, device, &source, &paths, MAX_SUSPECTS)
+        })
+        .await
     }
 
     async fn clear_suspects(
         &self,
-        device: &DeviceName,
+        lease: &PassLease,
         source: &SourcePath,
         paths: Vec<RelativePath>,
     ) -> Result<(), LedgerError> {
-        let (device, source) = (device.clone(), source.clone());
-        self.writer
-            .run(move |ledger| suspects::clear(ledger, &device, &source, &paths))
-            .await
+        let source = source.clone();
+        self.write(lease, move |ledger, device| {
+            suspects::clear(ledger, device, &source, &paths)
+        })
+        .await
     }
 
-    async fn finish_pass(&self, end: PassEnd) -> Result<(), LedgerError> {
-        self.writer.run(move |ledger| passes::finish(ledger, &end)).await
+    async fn finish_pass(&self, lease: &PassLease, end: PassEnd) -> Result<(), LedgerError> {
+        let pass = lease.row();
+        self.write(lease, move |ledger, device| {
+            passes::finish(ledger, device, pass, &end)
+        })
+        .await
     }
 }
 
@@ -272,7 +301,7 @@ impl std::fmt::Debug for SqliteLedger {
         formatter
             .debug_struct("SqliteLedger")
             .field("id", &self.id)
-            .field("path", &self.path)
+            .field("location", &self.location)
             .finish_non_exhaustive()
     }
 }

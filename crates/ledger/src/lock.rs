@@ -30,7 +30,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(LedgerError::Busy {
-                path: display_path(path),
+                location: display_path(path),
             }),
             Err(TryLockError::Error(error)) => Err(locking(&error)),
         }

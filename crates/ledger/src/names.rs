@@ -3,20 +3,14 @@
 use model::{BatchId, DeviceName, SourcePath};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-/// The ids of the last device, source and batch looked up: files recorded together share most of them.
+/// The ids of the last source and batch looked up: files recorded together share most of them.
 #[derive(Debug, Default)]
 pub(crate) struct IdCache<'a> {
-    device: Option<(&'a DeviceName, i64)>,
     source: Option<((i64, &'a SourcePath), i64)>,
     batch: Option<(&'a BatchId, i64)>,
 }
 
 impl<'a> IdCache<'a> {
-    /// As [`device`].
-    pub(crate) fn device(&mut self, ledger: &Connection, name: &'a DeviceName) -> rusqlite::Result<i64> {
-        get_or_insert(&mut self.device, name, || device(ledger, name))
-    }
-
     /// As [`source`].
     pub(crate) fn source(
         &mut self,
@@ -79,7 +73,12 @@ pub(crate) fn source(ledger: &Connection, device: i64, path: &SourcePath) -> rus
         .insert(row)
 }
 
-fn known_source(ledger: &Connection, device: i64, path: &SourcePath) -> rusqlite::Result<Option<i64>> {
+/// The id of a source of a device; `None` if the ledger has no row of it.
+pub(crate) fn known_source(
+    ledger: &Connection,
+    device: i64,
+    path: &SourcePath,
+) -> rusqlite::Result<Option<i64>> {
     let row = named_params! { ":device": device, ":path": path.as_bytes() };
     ledger
         .prepare_cached("SELECT id FROM source WHERE device = :device AND path = :path")?

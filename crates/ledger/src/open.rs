@@ -59,7 +59,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<OpenLedger, Led
     let journal = connection::set_durable(&connection).map_err(|error| opening(&error))?;
     if journal != "wal" {
         return Err(LedgerError::Failed {
-            path: display_path(&path),
+            location: display_path(&path),
             operation: "open",
             reason:
                 "its file system lacks the shared memory that SQLite's log needs (is it a network mount?)"
@@ -206,14 +206,14 @@ fn random_id() -> io::Result<LedgerId> {
 
 pub(crate) fn foreign_error(path: &Path) -> LedgerError {
     LedgerError::Damaged {
-        path: display_path(path),
+        location: display_path(path),
         reason: "it is the database of another program".into(),
     }
 }
 
 pub(crate) fn newer_error(path: &Path, found: i64) -> LedgerError {
     LedgerError::NewerSchema {
-        path: display_path(path),
+        location: display_path(path),
         found,
         known: schema::VERSION,
     }

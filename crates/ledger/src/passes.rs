@@ -12,25 +12,10 @@ use crate::{claims, names, remaining};
 /// indefinitely. Without this limit, 500 devices would add 260 million rows a year.
 const REPEATED_PASSES_KEPT: i64 = 200;
 
-/// Begins a pass: it has no outcome until [`finish`].
-pub(crate) fn begin(ledger: &Connection, device: &DeviceName, at: Timestamp) -> rusqlite::Result<RowId> {
-    let device = names::device(ledger, device)?;
-    let row = named_params! { ":device": device, ":at": at.nanoseconds() };
-    ledger
-        .prepare_cached(include_str!("sql/write/last_attempt.sql"))?
-        .execute(row)?;
-    let row = named_params! { ":device": device, ":begun": at.nanoseconds() };
-    ledger
-        .prepare_cached(include_str!("sql/write/begin_pass.sql"))?
-        .insert(row)
-        .map(RowId)
-}
-
-/// Ends a pass: writes its outcome, the device's report and the remaining files. Fails if the pass was never
-/// begun.
-pub(crate) fn finish(ledger: &Connection, end: &PassEnd) -> rusqlite::Result<()> {
-    let device = names::device(ledger, &end.device)?;
-    write_end(ledger, device, end)?;
+/// Ends the pass in row `pass`: writes its outcome, the report of `device` and the remaining files. Fails if
+/// the pass was never begun.
+pub(crate) fn finish(ledger: &Connection, device: i64, pass: RowId, end: &PassEnd) -> rusqlite::Result<()> {
+    write_end(ledger, device, pass, end)?;
     match &end.outcome {
         PassOutcome::Well | PassOutcome::Partial => {
             let row = named_params! { ":device": device };
@@ -41,7 +26,7 @@ pub(crate) fn finish(ledger: &Connection, end: &PassEnd) -> rusqlite::Result<()>
         PassOutcome::Failed { .. } => {
             let since: i64 = ledger
                 .prepare_cached("SELECT begun FROM pass WHERE id = :id")?
-                .query_row(named_params! { ":id": end.pass.0 }, |row| row.get("begun"))?;
+                .query_row(named_params! { ":id": pass.0 }, |row| row.get("begun"))?;
             let row = named_params! { ":device": device, ":since": since };
             ledger
                 .prepare_cached(include_str!("sql/write/failing_since.sql"))?
@@ -63,7 +48,7 @@ pub(crate) fn finish(ledger: &Connection, end: &PassEnd) -> rusqlite::Result<()>
     Ok(())
 }
 
-fn write_end(ledger: &Connection, device: i64, end: &PassEnd) -> rusqlite::Result<()> {
+fn write_end(ledger: &Connection, device: i64, pass: RowId, end: &PassEnd) -> rusqlite::Result<()> {
     let OutcomeColumns {
         outcome,
         class,
@@ -72,14 +57,14 @@ fn write_end(ledger: &Connection, device: i64, end: &PassEnd) -> rusqlite::Resul
     } = OutcomeColumns::from(&end.outcome);
     let before: Option<(String, Option<String>)> = ledger
         .prepare_cached(include_str!("sql/read/pass_before.sql"))?
-        .query_row(named_params! { ":device": device, ":id": end.pass.0 }, |row| {
+        .query_row(named_params! { ":device": device, ":id": pass.0 }, |row| {
             Ok((row.get("outcome")?, row.get("class")?))
         })
         .optional()?;
     let repeats =
         before.is_some_and(|(before, before_class)| before == outcome && before_class.as_deref() == class);
     let row = named_params! {
-        ":id": end.pass.0,
+        ":id": pass.0,
         ":device": device,
         ":ended": end.at.nanoseconds(),
         ":outcome": outcome,

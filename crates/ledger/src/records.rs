@@ -65,23 +65,33 @@ fn known_file_row(row: &Row<'_>) -> rusqlite::Result<KnownFile> {
     })
 }
 
-/// Records published files. Returns their rows in the order of `records`.
-pub(crate) fn record(ledger: &Connection, records: &[Record]) -> rusqlite::Result<Vec<RowId>> {
+/// Records published files of `device` in the row `pass`. Returns their rows in the order of `records`.
+pub(crate) fn record(
+    ledger: &Connection,
+    device: i64,
+    pass: RowId,
+    records: &[Record],
+) -> rusqlite::Result<Vec<RowId>> {
     let mut rows = Vec::with_capacity(records.len());
     let mut ids = IdCache::default();
     let mut changes = TotalChanges::default();
     for record in records {
-        let device = ids.device(ledger, &record.device)?;
         let source = ids.source(ledger, device, &record.source)?;
         let batch = record.withdrawn.as_ref().map(|batch| ids.batch(ledger, batch));
-        rows.push(insert(ledger, source, batch.transpose()?, record)?);
+        rows.push(insert(ledger, source, batch.transpose()?, pass, record)?);
         changes.add_record(device, record.identity.size, record.already_stored, record.at);
     }
     changes.write(ledger)?;
     Ok(rows)
 }
 
-fn insert(ledger: &Connection, source: i64, batch: Option<i64>, record: &Record) -> rusqlite::Result<RowId> {
+fn insert(
+    ledger: &Connection,
+    source: i64,
+    batch: Option<i64>,
+    pass: RowId,
+    record: &Record,
+) -> rusqlite::Result<RowId> {
     let identity = &record.identity;
     let row = named_params! {
         ":source": source,
@@ -96,7 +106,7 @@ fn insert(ledger: &Connection, source: i64, batch: Option<i64>, record: &Record)
         ":store_name": record.store_name.as_bytes(),
         ":already_stored": record.already_stored,
         ":batch": batch,
-        ":pass": record.pass.0,
+        ":pass": pass.0,
         ":stored_at": record.at.nanoseconds(),
     };
     ledger
@@ -105,18 +115,22 @@ fn insert(ledger: &Connection, source: i64, batch: Option<i64>, record: &Record)
         .map(RowId)
 }
 
-/// Sets the state of recorded files, whatever it was: after a power cut, a released file can exist on its
-/// device again.
+/// Sets the state of recorded files of `device`, whatever it was: after a power cut, a released file can
+/// exist on its device again. Fails if a row is of another device or does not exist.
 ///
 /// Setting the same state again changes nothing: a released file keeps the time of its first release.
 pub(crate) fn set_states(
     ledger: &Connection,
+    device: i64,
     rows: &[(RowId, FileState, Option<LeaveReason>)],
     at: Timestamp,
 ) -> rusqlite::Result<()> {
     let mut changes = TotalChanges::default();
     for (row, state, reason) in rows {
         let before = recorded_file(ledger, *row)?;
+        if before.device != device {
+            return Err(rusqlite::Error::QueryReturnedNoRows);
+        }
         let change = named_params! {
             ":id": row.0,
             ":state": state.code(),

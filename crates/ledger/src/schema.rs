@@ -9,7 +9,7 @@ pub(crate) const APPLICATION_ID: i64 = 0x676c_6e72;
 pub(crate) const SCHEMA: &str = include_str!("sql/schema.sql");
 
 /// The steps from an empty file to [`SCHEMA`]. A released step is never edited: ledgers have already run it.
-pub(crate) const MIGRATIONS: [&str; 7] = [
+pub(crate) const MIGRATIONS: [&str; 8] = [
     include_str!("sql/migrations/0001_first.sql"),
     include_str!("sql/migrations/0002_compression.sql"),
     include_str!("sql/migrations/0003_suspects.sql"),
@@ -17,10 +17,11 @@ pub(crate) const MIGRATIONS: [&str; 7] = [
     include_str!("sql/migrations/0005_causes.sql"),
     include_str!("sql/migrations/0006_claims.sql"),
     include_str!("sql/migrations/0007_words.sql"),
+    include_str!("sql/migrations/0008_lease.sql"),
 ];
 
 /// The version of [`SCHEMA`]: the number of migrations.
-pub(crate) const VERSION: i64 = 7;
+pub(crate) const VERSION: i64 = 8;
 
 /// What an SQLite file contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

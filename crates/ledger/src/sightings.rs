@@ -3,27 +3,26 @@
 use std::collections::HashSet;
 
 use engine::ports::{Sighting, Unseen};
-use model::{DeviceName, SourcePath, Timestamp};
+use model::{SourcePath, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use crate::names;
 use crate::values::{self, to_signed};
 
-/// Records sightings and returns, for each, when its identity was first seen. `unseen` decides what happens
-/// to the source's other sightings; if known and new ones together exceed `max`, the others are forgotten in
-/// any case.
+/// Records sightings on `device` and returns, for each, when its identity was first seen. `unseen` decides
+/// what happens to the source's other sightings; if known and new ones together exceed `max`, the others are
+/// forgotten in any case.
 ///
 /// Ignores a recorded time later than `at`: the collector's clock was set back since.
 pub(crate) fn record(
     ledger: &Connection,
-    device: &DeviceName,
+    device: i64,
     source: &SourcePath,
     sightings: &[Sighting],
     unseen: Unseen,
     max: usize,
     at: Timestamp,
 ) -> rusqlite::Result<Vec<Timestamp>> {
-    let device = names::device(ledger, device)?;
     let source = names::source(ledger, device, source)?;
     if unseen == Unseen::Forget || !all_fit(ledger, source, sightings, max)? {
         forget_unseen(ledger, source, sightings)?;

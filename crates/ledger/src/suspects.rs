@@ -31,12 +31,11 @@ pub(crate) fn all(
 /// Records suspects as the newest, counts each once more, and keeps the newest `max` of the source.
 pub(crate) fn record(
     ledger: &Connection,
-    device: &DeviceName,
+    device: i64,
     source: &SourcePath,
     paths: &[RelativePath],
     max: usize,
 ) -> rusqlite::Result<()> {
-    let device = names::device(ledger, device)?;
     let source = names::source(ledger, device, source)?;
     let mut insert = ledger.prepare_cached(include_str!("sql/write/suspect.sql"))?;
     for path in paths {
@@ -52,11 +51,11 @@ pub(crate) fn record(
 /// Forgets these suspects of a source.
 pub(crate) fn clear(
     ledger: &Connection,
-    device: &DeviceName,
+    device: i64,
     source: &SourcePath,
     paths: &[RelativePath],
 ) -> rusqlite::Result<()> {
-    let Some(source) = names::known_source_of(ledger, device, source)? else {
+    let Some(source) = names::known_source(ledger, device, source)? else {
         return Ok(());
     };
     let mut delete = ledger.prepare_cached("DELETE FROM suspect WHERE source = :source AND path = :path")?;

@@ -2,6 +2,7 @@
 
 mod backup;
 mod crash;
+mod leases;
 mod open;
 mod passes;
 mod permissions;
@@ -14,8 +15,11 @@ mod writing;
 
 use std::path::{Path, PathBuf};
 
-use engine::ports::{Ledger as _, PassEnd, PassOutcome, Record, RowId};
-use model::{Amount, BatchId, DeviceName, Digest, Identity, RelativePath, SourcePath, Timestamp};
+use engine::ports::{Ledger as _, LedgerError, PassEnd, PassLease, PassOutcome, Record, RowId};
+use model::{
+    Amount, BatchId, DeviceName, Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath,
+    Timestamp,
+};
 use tempfile::TempDir;
 
 use crate::{OpenOptions, Reader, SqliteLedger};
@@ -91,8 +95,6 @@ fn identity(size: u64) -> Identity {
 /// A file of ten bytes, withdrawn in the batch `b1`.
 fn record(device_name: &str, name: &str) -> Record {
     Record {
-        pass: RowId(1),
-        device: device(device_name),
         source: source(),
         path: path(name),
         identity: identity(10),
@@ -105,10 +107,8 @@ fn record(device_name: &str, name: &str) -> Record {
     }
 }
 
-fn pass_end(pass: RowId, device_name: &str, outcome: PassOutcome) -> PassEnd {
+fn pass_end(outcome: PassOutcome) -> PassEnd {
     PassEnd {
-        pass,
-        device: device(device_name),
         at: at(60),
         outcome,
         released: Amount::ZERO,
@@ -121,11 +121,34 @@ fn pass_end(pass: RowId, device_name: &str, outcome: PassOutcome) -> PassEnd {
 
 /// Begins a pass and finishes it with `outcome`.
 async fn run_pass(ledger: &SqliteLedger, device_name: &str, begun: Timestamp, outcome: PassOutcome) {
-    let pass = ledger.begin_pass(&device(device_name), begun).await.unwrap();
-    ledger
-        .finish_pass(pass_end(pass, device_name, outcome))
-        .await
-        .unwrap();
+    let lease = ledger.begin_pass(&device(device_name), begun).await.unwrap();
+    ledger.finish_pass(&lease, pass_end(outcome)).await.unwrap();
+}
+
+/// Begins a pass over a device.
+async fn begin(ledger: &SqliteLedger, device_name: &str) -> PassLease {
+    ledger.begin_pass(&device(device_name), at(0)).await.unwrap()
+}
+
+/// Records files in a pass of their own.
+async fn store(
+    ledger: &SqliteLedger,
+    device_name: &str,
+    records: Vec<Record>,
+) -> Result<Vec<RowId>, LedgerError> {
+    let lease = ledger.begin_pass(&device(device_name), at(0)).await?;
+    ledger.record(&lease, records).await
+}
+
+/// Sets the states of files in a pass of its own.
+async fn set_states(
+    ledger: &SqliteLedger,
+    device_name: &str,
+    rows: Vec<(RowId, FileState, Option<LeaveReason>)>,
+    time: Timestamp,
+) -> Result<(), LedgerError> {
+    let lease = begin(ledger, device_name).await;
+    ledger.set_states(&lease, rows, time).await
 }
 
 fn is_root() -> bool {

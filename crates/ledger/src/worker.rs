@@ -82,7 +82,7 @@ impl Worker {
 
     fn ended(&self) -> LedgerError {
         LedgerError::Failed {
-            path: display_path(&self.path),
+            location: display_path(&self.path),
             operation: self.operation,
             reason: "its thread has ended".into(),
         }

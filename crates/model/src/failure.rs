@@ -35,11 +35,13 @@ pub enum FailureClass {
     Stalled,
     /// The collector could not start the connection: it lacks descriptors, processes or a program.
     LocalFailure,
+    /// A later pass over the device has begun elsewhere, so this pass may no longer write to the ledger.
+    TakenOver,
 }
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::AliasUnknown,
         Self::JumpUnreachable,
         Self::JumpRefused,
@@ -56,6 +58,7 @@ impl FailureClass {
         Self::Protocol,
         Self::Stalled,
         Self::LocalFailure,
+        Self::TakenOver,
     ];
 
     /// The stable code in ledger, JSON and metrics.
@@ -77,6 +80,7 @@ impl FailureClass {
             Self::Protocol => "protocol",
             Self::Stalled => "stalled",
             Self::LocalFailure => "local-failure",
+            Self::TakenOver => "taken-over",
         }
     }
 
@@ -106,6 +110,7 @@ impl FailureClass {
             Self::Protocol => "the device sent an unexpected reply or closed the connection",
             Self::Stalled => "the device stopped replying, or never finished",
             Self::LocalFailure => "the collector could not start a connection to it",
+            Self::TakenOver => "another collector, or another process, serves this device now",
         }
     }
 
@@ -151,6 +156,9 @@ impl FailureClass {
             }
             Self::LocalFailure => {
                 "if open files or processes ran out, raise gleaner's limits (`LimitNOFILE=`, `TasksMax=` of its unit; `ulimit -Hn`), or lower `fleet.parallel`; otherwise install the program that the message names"
+            }
+            Self::TakenOver => {
+                "nothing, if you moved the device to another collector; otherwise find the other gleaner that uses this ledger, and let only one of them serve the device"
             }
         }
     }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use model::{Amount, DeviceName, SourcePath, Timestamp};
+use model::{Amount, SourcePath, Timestamp};
 
 use crate::event::{Event, PassSummary};
 use crate::pass::hints::is_fresh;
 use crate::plan;
 use crate::ports::device::NoShell;
 use crate::ports::{
-    Claim, ClockReading, CompressionFinding, DeviceReport, Ledger, PassEnd, PassOutcome, RowId, Session,
+    Claim, ClockReading, CompressionFinding, DeviceReport, Ledger, PassEnd, PassOutcome, Session,
 };
 use crate::recourse::PassError;
 use crate::source::Surveyed;
@@ -139,10 +139,8 @@ pub(super) struct EndedPass {
 
 impl EndedPass {
     /// The form that the ledger takes.
-    pub(super) fn as_pass_end(&self, pass: RowId, device: &DeviceName, at: Timestamp) -> PassEnd {
+    pub(super) fn as_pass_end(&self, at: Timestamp) -> PassEnd {
         PassEnd {
-            pass,
-            device: device.clone(),
             at,
             outcome: self.summary.outcome.clone(),
             released: self.summary.released,

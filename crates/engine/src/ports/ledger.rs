@@ -1,6 +1,7 @@
 //! The ledger: the durable record of what happened to each file.
 
 mod files;
+mod lease;
 mod outcome;
 
 use model::{DeviceName, FileState, LeaveReason, LedgerId, RelativePath, SourcePath, StoreId, Timestamp};
@@ -9,6 +10,7 @@ pub use files::{
     Claim, ClaimedFolder, ClockReading, CompressionFinding, KnownFile, Record, RowId, Sighting, Suspicion,
     Unseen, WithdrawnRow,
 };
+pub use lease::PassLease;
 pub use outcome::{DeviceReport, PassEnd, PassOutcome, Reason, Remaining, RemainingFile};
 
 /// Sightings of one source that are remembered although their files may be gone. A device that lists other
@@ -18,20 +20,30 @@ pub const MAX_SIGHTINGS: usize = 200_000;
 /// Suspects of one source that are remembered. A session that ended leaves at most 128.
 pub const MAX_SUSPECTS: usize = 500;
 
-/// The durable record of one collector. One process writes at a time; all methods may run at the same time.
+/// The durable record of what happened to each file. All methods may run at the same time.
 ///
 /// A method that writes returns once its transaction is durable. A crash after that keeps all of it; a crash
 /// before keeps all or nothing.
+///
+/// Every write of a pass carries the pass's lease, which the ledger checks within the transaction of the
+/// write. With a stale lease the method writes nothing and fails with [`LedgerError::LeaseLost`]: a late
+/// write must not replace what the successor has found out. Files are safe without leases. A pass without one
+/// removes only what it has itself withdrawn, verified, published and recorded.
+///
+/// There is no method that renews a lease, because no lease has a time limit. A ledger that several
+/// collectors share would need one.
 pub trait Ledger: Send + Sync + 'static {
     /// The id of the ledger.
     fn id(&self) -> &LedgerId;
 
     /// Begins a pass over a device. It is recorded as unfinished until [`Ledger::finish_pass`].
+    ///
+    /// Every earlier lease of the device is stale from then on.
     fn begin_pass(
         &self,
         device: &DeviceName,
         at: Timestamp,
-    ) -> impl Future<Output = Result<RowId, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<PassLease, LedgerError>> + Send;
 
     /// The newest row of each file, by original path, in the order of `paths`.
     fn known_files(
@@ -47,7 +59,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// decides whether sightings of other files of the source are dropped.
     fn record_sightings(
         &self,
-        device: &DeviceName,
+        lease: &PassLease,
         source: &SourcePath,
         sightings: Vec<Sighting>,
         unseen: Unseen,
@@ -79,8 +91,12 @@ pub trait Ledger: Send + Sync + 'static {
         &self,
     ) -> impl Future<Output = Result<Vec<(DeviceName, SourcePath, Claim)>, LedgerError>> + Send;
 
-    /// Records published files in one transaction. Rows are in the order of `records`.
-    fn record(&self, records: Vec<Record>) -> impl Future<Output = Result<Vec<RowId>, LedgerError>> + Send;
+    /// Records published files of the lease's device in one transaction. Rows are in the order of `records`.
+    fn record(
+        &self,
+        lease: &PassLease,
+        records: Vec<Record>,
+    ) -> impl Future<Output = Result<Vec<RowId>, LedgerError>> + Send;
 
     /// The rows of this source whose files are stored and withdrawn: those of an unfinished batch, and those
     /// whose removal an earlier process could not record.
@@ -90,9 +106,11 @@ pub trait Ledger: Send + Sync + 'static {
         source: &SourcePath,
     ) -> impl Future<Output = Result<Vec<WithdrawnRow>, LedgerError>> + Send;
 
-    /// Records that stored files were released, or are kept on their device.
+    /// Records that stored files were released, or are kept on their device. All rows must be of the lease's
+    /// device.
     fn set_states(
         &self,
+        lease: &PassLease,
         rows: Vec<(RowId, FileState, Option<LeaveReason>)>,
         at: Timestamp,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
@@ -108,7 +126,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`MAX_SUSPECTS`], the oldest are dropped.
     fn record_suspects(
         &self,
-        device: &DeviceName,
+        lease: &PassLease,
         source: &SourcePath,
         paths: Vec<RelativePath>,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
@@ -116,58 +134,72 @@ pub trait Ledger: Send + Sync + 'static {
     /// Drops suspects.
     fn clear_suspects(
         &self,
-        device: &DeviceName,
+        lease: &PassLease,
         source: &SourcePath,
         paths: Vec<RelativePath>,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Ends a pass. If its survey was complete, the files that remain on the device replace those of the pass
     /// before.
-    fn finish_pass(&self, end: PassEnd) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    fn finish_pass(
+        &self,
+        lease: &PassLease,
+        end: PassEnd,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 }
 
-/// Why the ledger failed. Each of these ends the sweep; nothing is lost.
+/// Why the ledger failed. Nothing is lost. [`LedgerError::LeaseLost`] ends the pass; each of the others ends
+/// the sweep.
+///
+/// `location` says in words which ledger it is, for example by its path. It must hold no secret, since it is
+/// printed and logged: no address with a password.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// Another gleaner has it.
-    #[error("another gleaner is using the ledger {path}")]
+    #[error("another gleaner is using the ledger {location}")]
     Busy {
-        /// The ledger.
-        path: String,
+        /// Which ledger.
+        location: String,
     },
     /// It belongs to another store.
-    #[error("the ledger {path} belongs to the store {remembered}, not to {found}")]
+    #[error("the ledger {location} belongs to the store {remembered}, not to {found}")]
     OtherStore {
-        /// The ledger.
-        path: String,
+        /// Which ledger.
+        location: String,
         /// The store that it belongs to.
         remembered: StoreId,
         /// The store that was found.
         found: StoreId,
     },
     /// A newer gleaner wrote it.
-    #[error("the ledger {path} has schema {found}; this gleaner knows schemas up to {known}")]
+    #[error("the ledger {location} has schema {found}; this gleaner knows schemas up to {known}")]
     NewerSchema {
-        /// The ledger.
-        path: String,
+        /// Which ledger.
+        location: String,
         /// Its schema.
         found: i64,
         /// The newest schema that is known.
         known: i64,
     },
     /// It is damaged, or no ledger.
-    #[error("the ledger {path} is damaged or no ledger: {reason}")]
+    #[error("the ledger {location} is damaged or no ledger: {reason}")]
     Damaged {
-        /// The ledger.
-        path: String,
+        /// Which ledger.
+        location: String,
         /// What the database said.
         reason: String,
     },
+    /// A later pass over the device has begun, so the lease of this pass is stale. Nothing was written.
+    #[error("another collector, or another process, has begun a pass over {device} since")]
+    LeaseLost {
+        /// The device.
+        device: DeviceName,
+    },
     /// It cannot be opened, or an operation failed; its disk may be full.
-    #[error("failed to {operation} the ledger {path}: {reason}")]
+    #[error("failed to {operation} the ledger {location}: {reason}")]
     Failed {
-        /// The ledger.
-        path: String,
+        /// Which ledger.
+        location: String,
         /// What was tried.
         operation: &'static str,
         /// What the system said.

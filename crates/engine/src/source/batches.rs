@@ -8,7 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use crate::plan::work::{self, Batch, BatchSize, Work};
-use crate::ports::StoreStatus;
+use crate::ports::{PassLease, StoreStatus};
 use crate::recourse::PassError;
 use crate::source::batch;
 use crate::visit::SourceVisit;
@@ -23,6 +23,7 @@ const MAX_BATCHES: usize = 3;
 /// After a failure no new batch begins. Those in progress may end: what they have proved is kept.
 pub(super) async fn run_batches<W: World>(
     visit: &SourceVisit<'_, W>,
+    lease: &PassLease,
     mut work: Work,
     first_batch: Instant,
 ) -> Result<(), PassError> {
@@ -50,7 +51,7 @@ pub(super) async fn run_batches<W: World>(
                 }
             }
             bytes_running = bytes_running.saturating_add(bytes);
-            running.push(async move { (bytes, run_one(visit, batch).await) });
+            running.push(async move { (bytes, run_one(visit, lease, batch).await) });
         }
         let is_last = work.is_empty() && running.len() == 1;
         visit.is_last_batch.store(is_last, Ordering::Relaxed);
@@ -104,12 +105,16 @@ async fn has_plenty_of_room<W: World>(visit: &SourceVisit<'_, W>, bytes: u64) ->
 }
 
 /// Runs one batch. If it fails, the files that it did not handle were not reached.
-async fn run_one<W: World>(visit: &SourceVisit<'_, W>, batch: Batch) -> Result<(), PassError> {
+async fn run_one<W: World>(
+    visit: &SourceVisit<'_, W>,
+    lease: &PassLease,
+    batch: Batch,
+) -> Result<(), PassError> {
     let files: Vec<_> = batch
         .iter()
         .map(|(candidate, _)| (candidate.original.clone(), candidate.identity.size))
         .collect();
-    let result = batch::run(visit, batch).await;
+    let result = batch::run(visit, lease, batch).await;
     visit.tally.close_batch(visit.source, &files, result.is_err());
     result
 }

@@ -4,7 +4,7 @@ use model::{FailureClass, RelativePath, SourcePath};
 use tokio::time::Instant;
 
 use crate::plan::work::Batch;
-use crate::ports::Ledger;
+use crate::ports::{Ledger, PassLease};
 use crate::recourse::PassError;
 use crate::source::batches::run_batches;
 use crate::stages::tidy;
@@ -17,12 +17,16 @@ pub(crate) async fn run<W: World>(
     visit: &Visit<'_, W>,
     suspects: Vec<(SourcePath, Suspect)>,
 ) -> Result<(), PassError> {
+    // A dry run defers nothing.
+    let Some(lease) = visit.lease else {
+        return Ok(());
+    };
     let first_batch = Instant::now();
     let mut result = Ok(());
     for (source, group) in groups(suspects) {
         let source = SourceVisit::new(visit, &source);
         if result.is_ok() {
-            result = run_group(&source, group, first_batch).await;
+            result = run_group(&source, lease, group, first_batch).await;
         } else {
             for (candidate, _) in group {
                 source.record_not_reached(&candidate.original, candidate.identity.size);
@@ -64,6 +68,7 @@ fn groups(suspects: Vec<(SourcePath, Suspect)>) -> Vec<(SourcePath, Batch)> {
 
 async fn run_group<W: World>(
     visit: &SourceVisit<'_, W>,
+    lease: &PassLease,
     group: Batch,
     first_batch: Instant,
 ) -> Result<(), PassError> {
@@ -71,7 +76,7 @@ async fn run_group<W: World>(
         .iter()
         .map(|(candidate, _)| candidate.current_path.clone())
         .collect();
-    let result = run_batches(visit, group.into(), first_batch).await;
+    let result = run_batches(visit, lease, group.into(), first_batch).await;
     if let Err(PassError::Device(failure)) = &result {
         // Whichever stage the session ended in. Otherwise the next suspect would never be tried.
         let count = if failure.class == FailureClass::Stalled {
@@ -83,9 +88,7 @@ async fn run_group<W: World>(
         if is_first {
             let suspects = paths.into_iter().take(count).collect();
             let ledger = visit.world.ledger();
-            ledger
-                .record_suspects(&visit.device.name, visit.source, suspects)
-                .await?;
+            ledger.record_suspects(lease, visit.source, suspects).await?;
         }
         return result;
     }

@@ -18,7 +18,7 @@ use model::RelativePath;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::ports::device::{SMALL_FILE_MAX, SmallFileRequest};
-use crate::ports::{DeviceFailure, FileFaultKind, SealedFile, Session, StoreError};
+use crate::ports::{DeviceFailure, FileFaultKind, PassLease, SealedFile, Session, StoreError};
 use crate::recourse::{PassError, concerns_source_only};
 use crate::stages::foresee::left_for;
 use crate::stages::withdraw::Withdrawn;
@@ -66,6 +66,7 @@ const MAX_FILES: usize = 128;
 /// Fetches and seals a batch, while the device digests the same files.
 pub(crate) async fn fetch<W: World>(
     visit: &SourceVisit<'_, W>,
+    lease: &PassLease,
     batch: Vec<Withdrawn>,
 ) -> Result<Vec<Fetched>, PassError> {
     let listed: Vec<(RelativePath, u64)> = batch
@@ -97,7 +98,7 @@ pub(crate) async fn fetch<W: World>(
     match future::try_join3(receiving, streaming, digesting).await {
         Ok((arrivals, (), digests)) => sort_out(visit, arrivals, digests).await,
         Err(PassError::Device(failure)) if !concerns_source_only(failure.class) => {
-            Err(record_suspects(visit, &listed, &received, failure).await)
+            Err(record_suspects(visit, lease, &listed, &received, failure).await)
         }
         Err(error) => Err(error),
     }
@@ -204,6 +205,7 @@ async fn sort_out<W: World>(
 
 async fn record_suspects<W: World>(
     visit: &SourceVisit<'_, W>,
+    lease: &PassLease,
     listed: &[(RelativePath, u64)],
     received: &[AtomicBool],
     failure: DeviceFailure,
@@ -217,5 +219,5 @@ async fn record_suspects<W: World>(
             is_received: received.load(Ordering::Relaxed),
         })
         .collect();
-    suspects::record(visit, &files, failure).await
+    suspects::record(visit, lease, &files, failure).await
 }

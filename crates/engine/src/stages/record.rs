@@ -9,7 +9,7 @@ use model::{Digest, FileState, Identity, LeaveReason, RelativePath, Timestamp};
 
 use crate::event::Event;
 use crate::plan::Candidate;
-use crate::ports::{KnownFile, Ledger, Placement, Reason, Record, Reproof, RowId, Store};
+use crate::ports::{KnownFile, Ledger, PassLease, Placement, Reason, Record, Reproof, RowId, Store};
 use crate::recourse::PassError;
 use crate::stages::publish::Published;
 use crate::stages::withdraw::Withdrawn;
@@ -53,18 +53,19 @@ impl Recorded {
 /// Records a batch, and returns the files that may be released. Files that have to stay are recorded as kept.
 pub(crate) async fn record<W: World>(
     visit: &SourceVisit<'_, W>,
+    lease: &PassLease,
     batch: Vec<Published>,
 ) -> Result<Vec<Recorded>, PassError> {
     if batch.is_empty() {
         return Ok(Vec::new());
     }
     let records = batch.iter().map(|file| as_record(visit, file)).collect();
-    let rows = visit.world.ledger().record(records).await?;
+    let rows = visit.world.ledger().record(lease, records).await?;
     // A suspect is known by its path when it was fetched, which may be the original or the withdrawn one.
     let paths = batch
         .iter()
         .flat_map(|file| [file.withdrawn().current_path(), file.withdrawn().original()]);
-    suspects::clear(visit, paths).await?;
+    suspects::clear(visit, lease, paths).await?;
     let mut recorded = Vec::with_capacity(batch.len());
     let mut states = Vec::new();
     let mut sealed_files = Vec::with_capacity(batch.len());
@@ -91,7 +92,8 @@ pub(crate) async fn record<W: World>(
     // The record is durable: the links in staging are no longer needed.
     visit.world.store().retire(sealed_files).await?;
     if !states.is_empty() {
-        visit.world.ledger().set_states(states, visit.now()).await?;
+        let ledger = visit.world.ledger();
+        ledger.set_states(lease, states, visit.now()).await?;
     }
     Ok(recorded)
 }
@@ -102,8 +104,6 @@ fn leave<W: World>(visit: &SourceVisit<'_, W>, file: &Withdrawn, reason: LeaveRe
 
 fn as_record<W: World>(visit: &SourceVisit<'_, W>, file: &Published) -> Record {
     Record {
-        pass: visit.device_visit.pass,
-        device: visit.device.name.clone(),
         source: visit.source.clone(),
         path: file.withdrawn().original().clone(),
         identity: file.withdrawn().identity(),

@@ -5,7 +5,7 @@
 
 use model::{FileState, LeaveReason, RelativePath, WaitReason};
 
-use crate::ports::{FileFaultKind, Ledger, Reason, Session};
+use crate::ports::{FileFaultKind, Ledger, PassLease, Reason, Session};
 use crate::recourse::PassError;
 use crate::stages::record::Recorded;
 use crate::stages::tidy;
@@ -17,9 +17,10 @@ use crate::world::World;
 /// there.
 pub(crate) async fn release<W: World>(
     visit: &SourceVisit<'_, W>,
+    lease: &PassLease,
     batch: Vec<Recorded>,
 ) -> Result<(), PassError> {
-    let unchanged = still_unchanged(visit, batch).await?;
+    let unchanged = still_unchanged(visit, lease, batch).await?;
     if unchanged.is_empty() {
         return Ok(());
     }
@@ -42,13 +43,15 @@ pub(crate) async fn release<W: World>(
             .device_visit
             .release(visit.source, file.original(), file.identity().size);
     }
-    visit.world.ledger().set_states(rows, visit.now()).await?;
+    let ledger = visit.world.ledger();
+    ledger.set_states(lease, rows, visit.now()).await?;
     Ok(())
 }
 
 /// The files whose identity is as verified, and that no process has open for writing.
 async fn still_unchanged<W: World>(
     visit: &SourceVisit<'_, W>,
+    lease: &PassLease,
     batch: Vec<Recorded>,
 ) -> Result<Vec<Recorded>, PassError> {
     if batch.is_empty() {
@@ -71,11 +74,9 @@ async fn still_unchanged<W: World>(
             }
             Err(fault) if fault.kind == FileFaultKind::Missing => {
                 // Its owner removed it from the withdrawn folder. It is stored, and gone.
-                visit
-                    .world
-                    .ledger()
-                    .set_states(vec![(file.row(), FileState::Released, None)], visit.now())
-                    .await?;
+                let row = vec![(file.row(), FileState::Released, None)];
+                let ledger = visit.world.ledger();
+                ledger.set_states(lease, row, visit.now()).await?;
                 continue;
             }
             Err(_) => WaitReason::Changed,

@@ -12,9 +12,10 @@ use model::{Amount, Digest, FileState, LeaveReason, NameError, RelativePath, Wai
 
 use crate::plan::oldest::{Loan, Oldest};
 use crate::plan::{self, Candidate, Decision, EntryClass, SurveyContext};
-use crate::ports::{DeviceFailure, Entry, EntryKind, Ledger, Reason, RowId, SurveyItem, WriterCheck};
+use crate::ports::{
+    DeviceFailure, Entry, EntryKind, Ledger, PassLease, Reason, RowId, SurveyItem, WriterCheck,
+};
 use crate::recourse::PassError;
-use crate::rules::Mode;
 use crate::stages::foresee;
 use crate::suspects::{KnownSuspects, Suspect};
 use crate::tally::RemainingTally;
@@ -62,13 +63,13 @@ pub(crate) async fn survey<'a, W: World>(
     context: &SurveyContext<'_>,
     marks: Option<Marks>,
     suspects: KnownSuspects,
-    mode: Mode,
+    lease: Option<&PassLease>,
 ) -> Result<Survey<'a>, PassError> {
     let plan_room = &visit.fleet.plan_room;
     let mut classifier = Classifier {
         visit,
         context,
-        mode,
+        lease,
         marks,
         suspects,
         work: Oldest::for_a_plan(plan_room),
@@ -89,7 +90,8 @@ pub(crate) async fn survey<'a, W: World>(
 struct Classifier<'a, 'v, W: World> {
     visit: &'a SourceVisit<'v, W>,
     context: &'a SurveyContext<'a>,
-    mode: Mode,
+    /// A dry run has none, and records nothing.
+    lease: Option<&'a PassLease>,
     marks: Option<Marks>,
     suspects: KnownSuspects,
     work: Oldest<'v, Decision>,
@@ -248,8 +250,8 @@ impl<'v, W: World> Classifier<'_, 'v, W> {
                 decision => decided.push((candidate, with, decision)),
             }
         }
-        if !kept.is_empty() && self.mode == Mode::Act {
-            ledger.set_states(kept, self.visit.now()).await?;
+        if let Some(lease) = self.lease.filter(|_| !kept.is_empty()) {
+            ledger.set_states(lease, kept, self.visit.now()).await?;
         }
         Ok(decided)
     }

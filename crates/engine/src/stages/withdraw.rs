@@ -10,7 +10,7 @@ use model::{BatchId, Identity, LeaveReason, RelativePath, WaitReason};
 
 use crate::plan::{Candidate, Decision};
 use crate::ports::{
-    FileFault, FileFaultKind, InspectResult, Inspection, Move, Openness, Reason, RowId, Session,
+    FileFault, FileFaultKind, InspectResult, Inspection, Move, Openness, PassLease, Reason, RowId, Session,
 };
 use crate::recourse::PassError;
 use crate::stages::tidy;
@@ -80,6 +80,7 @@ struct Pending {
 /// place, and stays.
 pub(crate) async fn withdraw<W: World>(
     visit: &SourceVisit<'_, W>,
+    lease: &PassLease,
     work: Vec<(Candidate, Decision)>,
 ) -> Result<Vec<Withdrawn>, PassError> {
     let mut pending = Vec::with_capacity(work.len());
@@ -93,7 +94,7 @@ pub(crate) async fn withdraw<W: World>(
             }
         }
     }
-    pending.extend(move_away(visit, to_move).await?);
+    pending.extend(move_away(visit, lease, to_move).await?);
     note_identities(visit, pending).await
 }
 
@@ -125,12 +126,17 @@ impl Pending {
 
 async fn move_away<W: World>(
     visit: &SourceVisit<'_, W>,
+    lease: &PassLease,
     mut to_move: Vec<(Candidate, Option<RowId>)>,
 ) -> Result<Vec<Pending>, PassError> {
     // A hostile listing may name a file twice: the second rename would replace the result of the first.
     let mut names = HashSet::new();
     to_move.retain(|(candidate, _)| names.insert(candidate.current_path.clone()));
-    let Some(batch) = visit.device_visit.next_batch().filter(|_| !to_move.is_empty()) else {
+    let Some(batch) = visit
+        .device_visit
+        .next_batch(lease)
+        .filter(|_| !to_move.is_empty())
+    else {
         return Ok(Vec::new());
     };
     let ledger = crate::ports::Ledger::id(visit.world.ledger()).clone();

@@ -17,6 +17,7 @@ mod slots;
 mod store;
 mod store_room;
 mod suspects;
+mod taken_over;
 mod withdrawing;
 mod world;
 mod writers;
@@ -56,7 +57,7 @@ async fn a_dry_run_changes_nothing() {
     assert_eq!(world.on_device(), ["a"]);
     assert!(world.in_store().is_empty() && world.states().is_empty());
     assert_eq!(world.device().requests.begun, [Connect, Survey, Inspect]);
-    assert!(world.recorded().ends.is_empty());
+    assert!(world.recorded().passes.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Files without an admissible name in the store, and rows with paths too deep for any listing.
 
 use engine::placement::LayoutPart;
-use engine::ports::{Ledger as _, Reason, Record, RowId};
+use engine::ports::{Ledger as _, Reason, Record};
 use model::{BatchId, Digest, FileState, Identity, LeaveReason, RelativePath, Timestamp};
 use sim::simulator::device::Request::{Connect, Survey};
 
@@ -60,8 +60,6 @@ async fn a_row_deeper_than_any_listing_is_not_considered_gone() {
     let world = TestWorld::with_files(&[("a", b"one")]);
     let half = RelativePath::new(deep(100)).unwrap();
     let record = Record {
-        pass: RowId(0),
-        device: world.rules.name.clone(),
         source: world.rules.sources[0].clone(),
         path: half.join(&half),
         identity: Identity {
@@ -78,7 +76,8 @@ async fn a_row_deeper_than_any_listing_is_not_considered_gone() {
         withdrawn: BatchId::new("p-1"),
         at: Timestamp::EPOCH,
     };
-    world.ledger().record(vec![record]).await.unwrap();
+    let lease = world.begin_pass().await;
+    world.ledger().record(&lease, vec![record]).await.unwrap();
     world.sweep().await;
     assert_eq!(world.states(), [FileState::Stored, FileState::Released]);
 }

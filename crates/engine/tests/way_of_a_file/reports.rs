@@ -15,7 +15,7 @@ async fn the_record_says_whether_the_device_digested_the_file_too() {
         let world = TestWorld::with_files(&[("a", b"one")]);
         world.device().abilities.digests = digests;
         world.sweep().await;
-        assert_eq!(world.recorded().rows[0].0.device_digest, digests);
+        assert_eq!(world.recorded().rows[0].record.device_digest, digests);
     }
 }
 
@@ -63,13 +63,13 @@ async fn a_file_that_was_in_the_store_before_is_not_counted_as_stored() {
             world.sim.disk.put(b"a", b"one").unwrap();
         }
         world.sweep().await;
-        assert_eq!(world.recorded().rows[0].0.already_stored, already_stored);
+        assert_eq!(world.recorded().rows[0].record.already_stored, already_stored);
         let stored = if already_stored {
             Amount::ZERO
         } else {
             Amount::new(1, 3)
         };
-        assert_eq!(world.recorded().ends[0].stored, stored);
+        assert_eq!(world.recorded().ends()[0].stored, stored);
     }
 }
 
@@ -130,7 +130,7 @@ async fn a_pass_records_what_its_session_found_out_about_compression() {
         let world = TestWorld::with_files(&[("a", b"one")]);
         world.device().compression_paid = paid;
         world.sweep().await;
-        let ends = world.recorded().ends;
+        let ends = world.recorded().ends();
         let report = ends[0].report.as_ref().unwrap();
         assert_eq!(report.compression.map(|found| found.paid), paid);
     }

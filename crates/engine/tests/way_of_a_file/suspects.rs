@@ -20,7 +20,7 @@ impl TestWorld {
     }
 
     /// The suspects with their numbers of failures, least recently recorded first.
-    async fn suspects(&self) -> Vec<(String, u64)> {
+    pub(crate) async fn suspects(&self) -> Vec<(String, u64)> {
         let (device, source) = (&self.rules.name, &self.rules.sources[0]);
         let suspects = self.ledger().suspects(device, source).await.unwrap();
         suspects
@@ -35,10 +35,10 @@ impl TestWorld {
 
     /// Records these suspects `times` times.
     async fn record_suspects(&self, paths: &[&str], times: usize) {
-        let (device, source) = (&self.rules.name, &self.rules.sources[0]);
+        let (lease, source) = (self.begin_pass().await, &self.rules.sources[0]);
         for _ in 0..times {
             let paths = paths.iter().map(|path| RelativePath::new(path).unwrap());
-            let recorded = self.ledger().record_suspects(device, source, paths.collect());
+            let recorded = self.ledger().record_suspects(&lease, source, paths.collect());
             recorded.await.unwrap();
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use engine::event::{Event, Reporter};
 use engine::fleet::{Bounds, Chosen, SweepSummary, sweep_some};
 use engine::plan::oldest::PlanBytes;
-use engine::ports::Reason;
+use engine::ports::{Ledger as _, PassLease, Reason};
 use engine::rules::{DeviceRules, Mode};
 use engine::world::{Stop, World};
 use model::{FileState, Timestamp};
@@ -78,6 +78,12 @@ impl TestWorld {
 
     pub(crate) fn ledger(&self) -> &ModelLedger {
         &self.sim.collectors[0].ledger
+    }
+
+    /// Begins a pass over the first device, which never ends.
+    pub(crate) async fn begin_pass(&self) -> PassLease {
+        let begun = self.ledger().begin_pass(&self.rules.name, Timestamp::EPOCH);
+        begun.await.unwrap()
     }
 
     pub(crate) fn recorded(&self) -> LedgerContent {
@@ -165,7 +171,7 @@ impl TestWorld {
     }
 
     pub(crate) fn states(&self) -> Vec<FileState> {
-        self.recorded().rows.iter().map(|(_, state)| *state).collect()
+        self.recorded().rows.iter().map(|row| row.state).collect()
     }
 
     /// The details reported with the files that were left.

@@ -13,7 +13,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
 
-use engine::ports::{ListedFile, StoreInspection, Unlisted};
+use engine::ports::{History, ListedFile, StoreInspection, Unlisted};
 use ledger::Reader;
 use model::{Amount, RelativePath, StoreId};
 use storage::{DirectoryStore, StoreFolder, SystemDisk, UntouchedStore};
@@ -32,7 +32,7 @@ use compare::{CheckedCopy, Comparison};
 pub fn audit(arguments: &cli::AuditArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let store = open_store(&config, None)?;
-    let reader = Reader::open(&config.ledger).map_err(status::unreadable)?;
+    let reader: Box<dyn History> = Box::new(Reader::open(&config.ledger).map_err(status::unreadable)?);
     let store = match reader.store() {
         Some(expected) => open_store(&config, Some(expected))?,
         None => store,
@@ -41,17 +41,17 @@ pub fn audit(arguments: &cli::AuditArgs, context: &mut Context<'_>) -> Result<Ex
     let runtime = run::runtime()?;
     if arguments.quarantine {
         let store = DirectoryStore::open(store, settings).map_err(store_failure)?;
-        runtime.block_on(audit_store(&store, &reader, arguments, context))
+        runtime.block_on(audit_store(&store, &*reader, arguments, context))
     } else {
         let store = UntouchedStore::new(store, settings);
-        runtime.block_on(audit_store(&store, &reader, arguments, context))
+        runtime.block_on(audit_store(&store, &*reader, arguments, context))
     }
 }
 
 /// Compares any store with the ledger.
 async fn audit_store<S: StoreInspection>(
     store: &S,
-    reader: &Reader,
+    reader: &dyn History,
     arguments: &cli::AuditArgs,
     context: &mut Context<'_>,
 ) -> Result<ExitStatus, Failure> {
@@ -157,7 +157,7 @@ const LISTED_AHEAD: usize = 256;
 /// One audit.
 struct Audit<'a, S> {
     store: &'a S,
-    reader: &'a Reader,
+    reader: &'a dyn History,
     quarantines: bool,
     lists_unknown: bool,
     totals: Totals,
@@ -251,7 +251,7 @@ impl<S: StoreInspection> Audit<'_, S> {
 }
 
 /// The amount to read, estimated from the ledger.
-fn expected(reader: &Reader) -> Result<Amount, Failure> {
+fn expected(reader: &dyn History) -> Result<Amount, Failure> {
     let devices = reader
         .devices(engine::ports::Clock::now(&SystemClock))
         .map_err(status::unreadable)?;

@@ -8,7 +8,7 @@ mod tests;
 
 use std::io;
 
-use ledger::{FileFilter, FileRow, Reader};
+use engine::ports::{FileFilter, FileRow, History};
 use model::DeviceName;
 
 use crate::cli;
@@ -23,7 +23,7 @@ pub fn files(arguments: &cli::FilesArgs, context: &mut Context<'_>) -> Result<Ex
     let config = context.configuration()?;
     let reader = status::open(&config)?;
     let filter = FileFilter {
-        devices: named_devices(&arguments.devices, &config, reader.as_ref())?,
+        devices: named_devices(&arguments.devices, &config, reader.as_deref())?,
         states: arguments.states.clone(),
         since: arguments
             .since
@@ -32,9 +32,9 @@ pub fn files(arguments: &cli::FilesArgs, context: &mut Context<'_>) -> Result<Ex
     let format: &mut dyn FileFormat = match (arguments.json, arguments.csv) {
         (true, _) => &mut json::JsonLines,
         (false, true) => &mut csv::CsvRows,
-        (false, false) => &mut table::FileTable::for_names(names(&filter, &config, reader.as_ref())?),
+        (false, false) => &mut table::FileTable::for_names(names(&filter, &config, reader.as_deref())?),
     };
-    print(reader.as_ref(), filter, format, context.output)?;
+    print(reader.as_deref(), filter, format, context.output)?;
     Ok(ExitStatus::Well)
 }
 
@@ -48,7 +48,7 @@ trait FileFormat {
 }
 
 fn print(
-    reader: Option<&Reader>,
+    reader: Option<&dyn History>,
     filter: FileFilter,
     format: &mut dyn FileFormat,
     output: &mut Output,
@@ -68,7 +68,7 @@ fn print(
 fn named_devices(
     names: &[String],
     config: &Config,
-    reader: Option<&Reader>,
+    reader: Option<&dyn History>,
 ) -> Result<Vec<DeviceName>, Failure> {
     let mut devices = Vec::with_capacity(names.len());
     for name in names {
@@ -87,7 +87,11 @@ fn named_devices(
 }
 
 /// The device names that can occur in the list.
-fn names(filter: &FileFilter, config: &Config, reader: Option<&Reader>) -> Result<Vec<DeviceName>, Failure> {
+fn names(
+    filter: &FileFilter,
+    config: &Config,
+    reader: Option<&dyn History>,
+) -> Result<Vec<DeviceName>, Failure> {
     if !filter.devices.is_empty() {
         return Ok(filter.devices.clone());
     }

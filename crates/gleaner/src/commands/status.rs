@@ -13,8 +13,8 @@ mod view;
 
 use std::io::Write as _;
 
-use engine::ports::DiskUse;
-use ledger::{ReadError, Reader};
+use engine::ports::{DiskUse, History, HistoryError};
+use ledger::Reader;
 use model::Timestamp;
 
 use crate::cli;
@@ -38,7 +38,7 @@ pub fn status(arguments: &cli::StatusArgs, context: &mut Context<'_>) -> Result<
     let config = context.configuration()?;
     let reader = open(&config)?;
     let query = StatusQuery {
-        reader: reader.as_ref(),
+        reader: reader.as_deref(),
         config: &config,
         now: times::now(),
     };
@@ -65,7 +65,7 @@ pub fn status(arguments: &cli::StatusArgs, context: &mut Context<'_>) -> Result<
 /// A query: the ledger, the configuration and the time.
 struct StatusQuery<'a> {
     /// `None` before the first sweep.
-    reader: Option<&'a Reader>,
+    reader: Option<&'a dyn History>,
     config: &'a Config,
     now: Timestamp,
 }
@@ -104,12 +104,13 @@ impl StatusQuery<'_> {
 }
 
 /// Opens the ledger. If it does not exist yet, prints a note to standard error and returns `None`.
-pub(super) fn open(config: &Config) -> Result<Option<Reader>, Failure> {
+pub(super) fn open(config: &Config) -> Result<Option<Box<dyn History>>, Failure> {
     match Reader::open(&config.ledger) {
-        Ok(reader) => Ok(Some(reader)),
-        Err(missing @ ReadError::Missing { .. }) => {
+        Ok(reader) => Ok(Some(Box::new(reader))),
+        Err(missing @ HistoryError::Missing { .. }) => {
+            let remedy = ledger::read_remedy(&missing);
             // If standard error is closed, there is no other place for this.
-            writeln!(std::io::stderr(), "gleaner: {missing}; {}", missing.remedy()).unwrap_or_default();
+            writeln!(std::io::stderr(), "gleaner: {missing}; {remedy}").unwrap_or_default();
             Ok(None)
         }
         Err(error) => Err(unreadable(error)),
@@ -124,8 +125,8 @@ pub(in crate::commands) fn free_space(disk: DiskUse) -> String {
 }
 
 /// The failure of a ledger that cannot be read.
-pub(super) fn unreadable(error: ReadError) -> Failure {
-    let remedy = error.remedy();
+pub(super) fn unreadable(error: HistoryError) -> Failure {
+    let remedy = ledger::read_remedy(&error);
     Failure::new(ExitStatus::StoreOrLedger, error).help(remedy)
 }
 

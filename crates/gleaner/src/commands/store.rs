@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use engine::ports::StoreError;
-use ledger::{OpenOptions, ReadError, Reader, SqliteLedger};
+use engine::ports::{History as _, HistoryError, StoreError};
+use ledger::{OpenOptions, Reader, SqliteLedger};
 use model::StoreId;
 use storage::{InitError, InitOptions, StoreFolder, SystemDisk};
 
@@ -77,7 +77,7 @@ fn replaced_id(arguments: &cli::StoreInitArgs) -> Result<Option<StoreId>, Failur
 fn remembered_store(config: &Config) -> Result<Option<StoreId>, Failure> {
     match Reader::open(&config.ledger) {
         Ok(reader) => Ok(reader.store().cloned()),
-        Err(ReadError::Missing { .. }) => Ok(None),
+        Err(HistoryError::Missing { .. }) => Ok(None),
         Err(error) => Err(status::unreadable(error)),
     }
 }

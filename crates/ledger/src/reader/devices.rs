@@ -1,8 +1,6 @@
 //! The status of devices.
 
-use std::time::Duration;
-
-use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, WriterCheck};
+use engine::ports::{DeviceStatus, DiskUse, PastPass, StateTotals};
 use model::{Amount, DeviceName, FileState, SourcePath, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
@@ -11,68 +9,6 @@ use crate::{passes, remaining, totals, values};
 
 const LAST_PASS: &str = include_str!("../sql/read/last_pass.sql");
 const LAST_CONCLUSIVE_PASS: &str = include_str!("../sql/read/last_conclusive_pass.sql");
-
-/// The recorded files of a device in each state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct StateTotals {
-    /// In the store, and as far as the ledger knows still on the device.
-    pub stored: Amount,
-    /// In the store, and removed from the device.
-    pub released: Amount,
-    /// In the store, and kept on the device.
-    pub kept: Amount,
-}
-
-/// The status of one device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceStatus {
-    /// Its name.
-    pub name: DeviceName,
-    /// When the last pass began.
-    pub last_attempt: Option<Timestamp>,
-    /// When the device last replied.
-    pub last_seen: Option<Timestamp>,
-    /// When the first failed pass since the last successful one began; `None` if there is none. Passes that
-    /// the collector ended do not count.
-    pub failing_since: Option<Timestamp>,
-    /// Its clock against the collector's, as last reported.
-    pub clock: Option<ClockReading>,
-    /// The disk use of each source, as last reported.
-    pub disks: Vec<(SourcePath, Option<DiskUse>)>,
-    /// What the device lacks, as text.
-    pub shortcomings: Vec<String>,
-    /// How the device proves that no process writes to a file, as of the last pass that found files.
-    pub writer_check: Option<WriterCheck>,
-    /// The last pass that ended, with any outcome.
-    pub last_pass: Option<PassSummary>,
-    /// The last pass whose outcome says something about the device: the device was served, or it failed.
-    pub last_conclusive_pass: Option<PassSummary>,
-    /// Its recorded files by state.
-    pub totals: StateTotals,
-    /// The files released today (in UTC).
-    pub released_today: Amount,
-    /// The files stored today (in UTC), except those whose content was in the store before.
-    pub stored_today: Amount,
-    /// The files that the last complete survey left on it, by reason.
-    pub remaining: Vec<(Reason, Amount)>,
-}
-
-/// A pass over a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PassSummary {
-    /// When the pass began.
-    pub begun: Timestamp,
-    /// When the pass ended; `None` while it runs, or if its process was killed.
-    pub ended: Option<Timestamp>,
-    /// How the pass ended; `None` while it runs, or if its process was killed.
-    pub outcome: Option<PassOutcome>,
-    /// The files that the pass released.
-    pub released: Amount,
-    /// The files that the pass stored, except those whose content was in the store before.
-    pub stored: Amount,
-    /// The duration of the pass.
-    pub took: Option<Duration>,
-}
 
 pub(super) fn all(ledger: &Connection, now: Timestamp) -> rusqlite::Result<Vec<DeviceStatus>> {
     let mut devices = ledger.prepare_cached("SELECT * FROM device ORDER BY name")?;
@@ -156,14 +92,14 @@ fn totals(ledger: &Connection, device: i64) -> rusqlite::Result<StateTotals> {
     Ok(totals)
 }
 
-fn pass(ledger: &Connection, device: i64, query: &'static str) -> rusqlite::Result<Option<PassSummary>> {
+fn pass(ledger: &Connection, device: i64, query: &'static str) -> rusqlite::Result<Option<PastPass>> {
     ledger
         .prepare_cached(query)?
         .query_row(named_params! { ":device": device }, pass_row)
         .optional()
 }
 
-pub(super) fn passes(ledger: &Connection, device: i64, limit: usize) -> rusqlite::Result<Vec<PassSummary>> {
+pub(super) fn passes(ledger: &Connection, device: i64, limit: usize) -> rusqlite::Result<Vec<PastPass>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     ledger
         .prepare_cached(include_str!("../sql/read/passes.sql"))?
@@ -171,7 +107,7 @@ pub(super) fn passes(ledger: &Connection, device: i64, limit: usize) -> rusqlite
         .collect()
 }
 
-fn pass_row(row: &Row<'_>) -> rusqlite::Result<PassSummary> {
+fn pass_row(row: &Row<'_>) -> rusqlite::Result<PastPass> {
     let code: Option<String> = row.get("outcome")?;
     let class: Option<String> = row.get("class")?;
     let message: Option<String> = row.get("message")?;
@@ -186,7 +122,7 @@ fn pass_row(row: &Row<'_>) -> rusqlite::Result<PassSummary> {
             values::count(row, bytes)?,
         ))
     };
-    Ok(PassSummary {
+    Ok(PastPass {
         begun: values::time(row, "begun")?,
         ended: values::optional_time(row, "ended")?,
         outcome: outcome.transpose()?,

@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 
-use model::{
-    BatchId, DeviceName, Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath, Timestamp,
-};
+use engine::ports::{FileFilter, FileRow, HistoryError, StoredCopy};
+use model::{BatchId, DeviceName, FileState, SourcePath, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, named_params};
 
-use super::{ReadError, Reader};
+use super::Reader;
 use crate::values;
 
 pub(crate) const FILES: &str = include_str!("../sql/read/files.sql");
@@ -18,61 +17,9 @@ pub(crate) const STORED_COPIES: &str = include_str!("../sql/read/stored_copies.s
 /// Rows of a page: some hundred kilobytes, and a transaction of a few milliseconds.
 const PAGE_LENGTH: i64 = 1000;
 
-/// Selects recorded files. The default selects all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FileFilter {
-    /// Only files of these devices; empty selects all devices.
-    pub devices: Vec<DeviceName>,
-    /// Only files in these states; empty selects all states.
-    pub states: Vec<FileState>,
-    /// Only files recorded at this time or later.
-    pub since: Option<Timestamp>,
-}
-
-impl FileFilter {
-    fn excludes_released(&self) -> bool {
-        !self.states.is_empty() && !self.states.contains(&FileState::Released)
-    }
-
-    fn admits(&self, file: &FileRow) -> bool {
-        self.states.is_empty() || self.states.contains(&file.state)
-    }
-}
-
-/// A recorded file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileRow {
-    /// The device that the file came from.
-    pub device: DeviceName,
-    /// The source on the device.
-    pub source: SourcePath,
-    /// Its original path below the source.
-    pub path: RelativePath,
-    /// Its identity when gleaner verified it.
-    pub identity: Identity,
-    /// The digest of its content.
-    pub digest: Digest,
-    /// Whether the device computed the same digest.
-    pub device_digest: bool,
-    /// Its path in the store.
-    pub store_name: RelativePath,
-    /// Whether the content was in the store before.
-    pub already_stored: bool,
-    /// The batch that the file was withdrawn with; `None` if it was gathered in place.
-    pub withdrawn: Option<BatchId>,
-    /// Whether the file is still on its device.
-    pub state: FileState,
-    /// Why the file is kept on its device.
-    pub reason: Option<LeaveReason>,
-    /// When the file was recorded.
-    pub stored_at: Timestamp,
-    /// When the file was released.
-    pub released_at: Option<Timestamp>,
-}
-
 /// The recorded files that pass a filter. Ends after the first error.
 #[derive(Debug)]
-pub struct Files<'a> {
+pub(super) struct Files<'a> {
     reader: &'a Reader,
     filter: FileFilter,
     sources: VecDeque<Source>,
@@ -89,11 +36,9 @@ struct Source {
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn new(reader: &'a Reader, filter: FileFilter) -> Result<Self, ReadError> {
+    pub(super) fn new(reader: &'a Reader, filter: FileFilter) -> Result<Self, HistoryError> {
         let mut sources = reader.query(sources)?;
-        if !filter.devices.is_empty() {
-            sources.retain(|source| filter.devices.contains(&source.device));
-        }
+        sources.retain(|source| filter.selects_device(&source.device));
         Ok(Self {
             reader,
             after: beginning(&filter),
@@ -104,9 +49,9 @@ impl<'a> Files<'a> {
     }
 
     /// Reads the next page of the source at the front, or moves on to the next source; `None` at the end.
-    fn read_page(&mut self) -> Option<Result<(), ReadError>> {
+    fn read_page(&mut self) -> Option<Result<(), HistoryError>> {
         let (source, after) = (self.sources.front()?, self.after);
-        let query = if self.filter.excludes_released() {
+        let query = if !self.filter.selects_state(FileState::Released) {
             FILES_UNRELEASED
         } else {
             FILES
@@ -123,7 +68,9 @@ impl<'a> Files<'a> {
             }
         }
         let files = rows.into_iter().map(|row| row.file);
-        self.page = files.filter(|file| self.filter.admits(file)).collect();
+        self.page = files
+            .filter(|file| self.filter.selects_state(file.state))
+            .collect();
         Some(Ok(()))
     }
 }
@@ -137,7 +84,7 @@ fn beginning(filter: &FileFilter) -> FileKey {
 }
 
 impl Iterator for Files<'_> {
-    type Item = Result<FileRow, ReadError>;
+    type Item = Result<FileRow, HistoryError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -223,20 +170,9 @@ fn file_row(row: &Row<'_>, source: &Source) -> rusqlite::Result<FileRow> {
     })
 }
 
-/// A recorded copy in the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredCopy {
-    /// Its path in the store.
-    pub store_name: RelativePath,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Its digest.
-    pub digest: Digest,
-}
-
 /// Every recorded copy in the store, ordered by name. Ends after the first error.
 #[derive(Debug)]
-pub struct StoredCopies<'a> {
+pub(super) struct Copies<'a> {
     reader: &'a Reader,
     /// The name and row of the last copy of the page before; `None` at the end.
     after: Option<(Vec<u8>, i64)>,
@@ -246,7 +182,7 @@ pub struct StoredCopies<'a> {
     returned: Vec<StoredCopy>,
 }
 
-impl<'a> StoredCopies<'a> {
+impl<'a> Copies<'a> {
     pub(super) fn new(reader: &'a Reader) -> Self {
         Self {
             reader,
@@ -273,7 +209,7 @@ impl<'a> StoredCopies<'a> {
     }
 
     /// Reads the next page; `None` at the end.
-    fn read_page(&mut self) -> Option<Result<(), ReadError>> {
+    fn read_page(&mut self) -> Option<Result<(), HistoryError>> {
         let after = self.after.take()?;
         let rows = match self.reader.query(|ledger| copies(ledger, &after)) {
             Ok(rows) => rows,
@@ -286,8 +222,8 @@ impl<'a> StoredCopies<'a> {
     }
 }
 
-impl Iterator for StoredCopies<'_> {
-    type Item = Result<StoredCopy, ReadError>;
+impl Iterator for Copies<'_> {
+    type Item = Result<StoredCopy, HistoryError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {

@@ -11,7 +11,8 @@ CREATE TABLE ledger (
     created INTEGER NOT NULL
 ) STRICT;
 
--- The present status of each device, without history.
+-- The present status of each device, without history. `lease_token` identifies the last pass that was begun:
+-- only that pass writes about the device.
 CREATE TABLE device (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -24,7 +25,8 @@ CREATE TABLE device (
     compression_paid INTEGER CHECK (compression_paid IN (0, 1)),
     compression_found INTEGER,
     writer_check TEXT CHECK (writer_check IN ('blind', 'scan', 'leases')),
-    hung_up_on_command INTEGER
+    hung_up_on_command INTEGER,
+    lease_token INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- A folder on a device.

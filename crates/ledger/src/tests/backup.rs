@@ -3,12 +3,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use engine::ports::{Ledger as _, LedgerError};
+use engine::ports::{History as _, HistoryError, Ledger as _, LedgerError};
 
 use super::writing::SmallTmpfs;
 use super::{TempLedger, at, device, record};
 use crate::schema::MIGRATIONS;
-use crate::{Backup, BackupError, ReadError, Reader, backup};
+use crate::{Backup, BackupError, Reader, backup};
 
 fn target(temp: &TempLedger) -> PathBuf {
     temp.folder.path().join("copy.db")
@@ -25,7 +25,10 @@ fn entries(folder: &Path) -> Vec<String> {
 fn counts(copy: &Path) -> (u64, u64) {
     let reader = Reader::open(copy).unwrap();
     let status = reader.device(&device("pi1"), at(0)).unwrap();
-    let files = reader.files(crate::FileFilter::default()).unwrap().count();
+    let files = reader
+        .files(engine::ports::FileFilter::default())
+        .unwrap()
+        .count();
     let stored = status.map_or(0, |status| status.totals.stored.files);
     (stored, u64::try_from(files).unwrap())
 }
@@ -34,8 +37,7 @@ fn counts(copy: &Path) -> (u64, u64) {
 async fn a_backup_is_a_complete_private_ledger_in_a_single_file() {
     let temp = TempLedger::new();
     let ledger = temp.ledger();
-    ledger
-        .record(vec![record("pi1", "a"), record("pi1", "b")])
+    super::store(&ledger, "pi1", vec![record("pi1", "a"), record("pi1", "b")])
         .await
         .unwrap();
     let target = target(&temp);
@@ -48,7 +50,9 @@ async fn a_backup_is_a_complete_private_ledger_in_a_single_file() {
     // A gleaner can continue with it.
     let restored = super::opened(&target);
     assert_eq!(restored.id(), ledger.id());
-    restored.record(vec![record("pi1", "c")]).await.unwrap();
+    super::store(&restored, "pi1", vec![record("pi1", "c")])
+        .await
+        .unwrap();
     assert_eq!(counts(&target), (3, 3));
 }
 
@@ -60,7 +64,7 @@ async fn a_backup_beside_a_writer_has_the_content_of_one_moment() {
     let stop = AtomicBool::new(false);
     let batch = async |number: u64| {
         let records = (0..BATCH).map(|file| record("pi1", &format!("{number}/{file}")));
-        ledger.record(records.collect()).await.unwrap();
+        super::store(&ledger, "pi1", records.collect()).await.unwrap();
     };
     batch(0).await;
     let copies = || {
@@ -125,7 +129,7 @@ fn a_backup_of_a_missing_ledger_is_an_error_and_leaves_no_file() {
     let temp = TempLedger::new();
     let error = backup(&temp.path(), &target(&temp)).unwrap_err();
     assert!(
-        matches!(error, BackupError::Ledger(ReadError::Missing { .. })),
+        matches!(error, BackupError::Ledger(HistoryError::Missing { .. })),
         "{error}"
     );
     assert_eq!(entries(temp.folder.path()), Vec::<String>::new());
@@ -142,7 +146,7 @@ fn a_backup_of_a_malformed_ledger_is_an_error_and_leaves_no_file() {
     assert!(
         matches!(
             error,
-            BackupError::Ledger(ReadError::Ledger(LedgerError::Damaged { .. }))
+            BackupError::Ledger(HistoryError::Ledger(LedgerError::Damaged { .. }))
         ),
         "{error}"
     );
@@ -164,7 +168,7 @@ async fn a_backup_to_a_full_disk_leaves_no_file() {
     let temp = TempLedger::new();
     let ledger = temp.ledger();
     let records = (0..40_000).map(|number| record("pi1", &number.to_string()));
-    ledger.record(records.collect()).await.unwrap();
+    super::store(&ledger, "pi1", records.collect()).await.unwrap();
     let target = disk.folder.path().join("copy.db");
     let error = backup(&temp.path(), &target).unwrap_err();
     let BackupError::Failed { reason, .. } = &error else {
@@ -191,7 +195,7 @@ fn a_backup_of_an_older_ledger_keeps_its_schema() {
     assert_eq!(backup(&temp.path(), &target(&temp)).unwrap().files, 0);
     assert!(matches!(
         Reader::open(&target(&temp)),
-        Err(ReadError::OlderSchema { found: 6, .. })
+        Err(HistoryError::OlderSchema { found: 6, .. })
     ));
 }
 

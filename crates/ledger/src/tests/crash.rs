@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use engine::ports::Ledger as _;
 
-use super::{TempLedger, device, opened, path, record, source};
+use super::{TempLedger, begin, device, opened, path, record, source};
 
 /// Names the ledger that the child process writes. Without it, the child's part does nothing.
 const LEDGER: &str = "LEDGER_OF_THE_CRASH_TEST";
@@ -72,10 +72,11 @@ async fn child_records_until_killed() {
         return;
     };
     let ledger = opened(&PathBuf::from(ledger));
+    let lease = begin(&ledger, "pi1").await;
     for number in 0..1_000_000 {
         let batch = format!("{}-{number}", std::process::id());
         let records = (0..10).map(|file| record("pi1", &format!("{batch}/{file}")));
-        ledger.record(records.collect()).await.unwrap();
+        ledger.record(&lease, records.collect()).await.unwrap();
         // One write per line: an incomplete line lacks its full stop.
         let line = format!("acknowledged {batch}.\n");
         std::io::stdout().lock().write_all(line.as_bytes()).unwrap();

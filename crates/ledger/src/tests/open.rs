@@ -1,10 +1,10 @@
 use std::os::unix::fs::PermissionsExt as _;
 
-use engine::ports::{Ledger as _, LedgerError};
+use engine::ports::{History as _, HistoryError, Ledger as _, LedgerError};
 use model::{LedgerId, StoreId};
 
 use super::{TempLedger, at, device, options, path, record, source};
-use crate::{OpenOptions, ReadError, Reader, SqliteLedger};
+use crate::{OpenOptions, Reader, SqliteLedger};
 
 fn refusal(temp: &TempLedger) -> LedgerError {
     SqliteLedger::open(&temp.path(), &options()).unwrap_err()
@@ -73,7 +73,7 @@ fn the_database_of_another_program_is_refused_and_not_changed() {
     );
     assert!(matches!(
         Reader::open(&temp.path()),
-        Err(ReadError::Ledger(LedgerError::Damaged { .. }))
+        Err(HistoryError::Ledger(LedgerError::Damaged { .. }))
     ));
     assert_eq!(std::fs::read(temp.path()).unwrap(), before);
 }
@@ -89,7 +89,7 @@ fn a_file_that_is_not_a_database_is_refused_and_not_changed() {
         assert!(!crate::remedy(&error).is_empty());
         assert!(matches!(
             Reader::open(&temp.path()),
-            Err(ReadError::Ledger(LedgerError::Damaged { .. }))
+            Err(HistoryError::Ledger(LedgerError::Damaged { .. }))
         ));
         assert_eq!(std::fs::read(temp.path()).unwrap(), content);
     }
@@ -103,7 +103,9 @@ async fn a_malformed_ledger_is_reported_as_damaged() {
     content[4096..].fill(0xa5);
     std::fs::write(temp.path(), &content).unwrap();
     let damaged = match SqliteLedger::open(&temp.path(), &options()) {
-        Ok(ledger) => ledger.record(vec![record("pi1", "a")]).await.unwrap_err(),
+        Ok(ledger) => super::store(&ledger, "pi1", vec![record("pi1", "a")])
+            .await
+            .unwrap_err(),
         Err(error) => error,
     };
     assert!(matches!(damaged, LedgerError::Damaged { .. }), "{damaged}");
@@ -123,7 +125,7 @@ fn a_ledger_of_a_newer_gleaner_is_refused_and_not_changed() {
     assert!(
         matches!(
             error,
-            ReadError::Ledger(LedgerError::NewerSchema { found: 999, .. })
+            HistoryError::Ledger(LedgerError::NewerSchema { found: 999, .. })
         ),
         "{error}"
     );
@@ -141,7 +143,7 @@ fn an_interrupted_creation_is_completed_by_the_next_open() {
     std::fs::write(temp.path(), "").unwrap();
     assert!(matches!(
         Reader::open(&temp.path()),
-        Err(ReadError::Missing { .. })
+        Err(HistoryError::Missing { .. })
     ));
     let journal: String = temp
         .sql()
@@ -150,7 +152,7 @@ fn an_interrupted_creation_is_completed_by_the_next_open() {
     assert_eq!(journal, "wal");
     assert!(matches!(
         Reader::open(&temp.path()),
-        Err(ReadError::Missing { .. })
+        Err(HistoryError::Missing { .. })
     ));
     assert!(temp.ledger().is_new());
 }
@@ -159,8 +161,8 @@ fn an_interrupted_creation_is_completed_by_the_next_open() {
 fn a_reader_reports_a_missing_ledger_and_does_not_create_it() {
     let temp = TempLedger::new();
     let error = Reader::open(&temp.path()).unwrap_err();
-    assert!(matches!(error, ReadError::Missing { .. }), "{error}");
-    assert!(!error.remedy().is_empty());
+    assert!(matches!(error, HistoryError::Missing { .. }), "{error}");
+    assert!(!crate::read_remedy(&error).is_empty());
     assert_eq!(std::fs::read_dir(temp.folder.path()).unwrap().count(), 0);
 }
 
@@ -180,7 +182,9 @@ async fn a_dry_run_takes_a_missing_ledger_as_empty_and_does_not_create_it() {
     let known = ledger.known_files(&device("pi1"), &source(), &[path("a")]).await;
     assert_eq!(known.unwrap(), [None]);
     // It keeps records as long as it is open.
-    ledger.record(vec![record("pi1", "a")]).await.unwrap();
+    super::store(&ledger, "pi1", vec![record("pi1", "a")])
+        .await
+        .unwrap();
     let known = ledger.known_files(&device("pi1"), &source(), &[path("a")]).await;
     assert!(matches!(known.unwrap()[..], [Some(_)]));
     drop(ledger);
@@ -285,7 +289,9 @@ async fn a_store_is_replaced_only_if_the_caller_names_the_old_one() {
 async fn the_single_file_of_a_closed_ledger_is_a_complete_copy() {
     let (temp, copy) = (TempLedger::new(), TempLedger::new());
     let ledger = temp.ledger();
-    ledger.record(vec![record("pi1", "a")]).await.unwrap();
+    super::store(&ledger, "pi1", vec![record("pi1", "a")])
+        .await
+        .unwrap();
     drop(ledger);
     std::fs::create_dir(copy.folder.path().join("state")).unwrap();
     std::fs::copy(temp.path(), copy.path()).unwrap();

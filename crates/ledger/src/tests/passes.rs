@@ -1,6 +1,7 @@
 use engine::ports::{
     Claim, ClaimedFolder, ClockReading, CompressionFinding, DeviceReport, DiskUse, FolderNumbers,
-    Ledger as _, PassEnd, PassOutcome, Reason, Remaining, RemainingFile, WriterCheck,
+    History as _, Ledger as _, PassEnd, PassLease, PassOutcome, Reason, Remaining, RemainingFile, RowId,
+    WriterCheck,
 };
 use model::{FailureClass, LeaveReason, WaitReason};
 
@@ -84,7 +85,7 @@ fn remaining() -> Remaining {
 async fn a_pass_has_no_outcome_until_it_is_finished() {
     let temp = TempLedger::new();
     let ledger = temp.ledger();
-    let pass = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
+    let lease = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
     let summary = &temp.reader().passes(&device("pi1"), 10).unwrap()[0];
     assert_eq!(
         (summary.begun, summary.ended, summary.outcome.clone()),
@@ -95,9 +96,9 @@ async fn a_pass_has_no_outcome_until_it_is_finished() {
     let end = PassEnd {
         released: Amount::new(3, 30),
         stored: Amount::new(2, 20),
-        ..pass_end(pass, "pi1", PassOutcome::Partial)
+        ..pass_end(PassOutcome::Partial)
     };
-    ledger.finish_pass(end).await.unwrap();
+    ledger.finish_pass(&lease, end).await.unwrap();
     let summary = temp
         .reader()
         .device(&device("pi1"), at(0))
@@ -145,13 +146,13 @@ async fn the_report_of_a_device_is_kept_until_the_next_report() {
     let temp = TempLedger::new();
     let ledger = temp.ledger();
     assert_eq!(ledger.last_clock(&device("pi1")).await.unwrap(), None);
-    let pass = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
+    let lease = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
     assert_eq!(ledger.last_clock(&device("pi1")).await.unwrap(), None);
     let end = PassEnd {
         report: Some(report()),
-        ..pass_end(pass, "pi1", PassOutcome::Well)
+        ..pass_end(PassOutcome::Well)
     };
-    ledger.finish_pass(end).await.unwrap();
+    ledger.finish_pass(&lease, end).await.unwrap();
     assert_eq!(ledger.last_clock(&device("pi1")).await.unwrap(), report().clock);
     assert_eq!(
         ledger.last_compression(&device("pi1")).await.unwrap(),
@@ -175,7 +176,7 @@ async fn the_report_of_a_device_is_kept_until_the_next_report() {
         (status.last_seen, status.disks, status.clock),
         (Some(at(50)), report().disks, report().clock)
     );
-    let pass = ledger.begin_pass(&device("pi1"), at(200)).await.unwrap();
+    let lease = ledger.begin_pass(&device("pi1"), at(200)).await.unwrap();
     let report = DeviceReport {
         shortcomings: Vec::new(),
         writer_check: None,
@@ -187,9 +188,9 @@ async fn the_report_of_a_device_is_kept_until_the_next_report() {
     };
     let end = PassEnd {
         report: Some(report),
-        ..pass_end(pass, "pi1", PassOutcome::Well)
+        ..pass_end(PassOutcome::Well)
     };
-    ledger.finish_pass(end).await.unwrap();
+    ledger.finish_pass(&lease, end).await.unwrap();
     let status = temp.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
     assert_eq!(
         (status.shortcomings, status.disks, status.writer_check),
@@ -238,12 +239,15 @@ async fn only_a_complete_survey_replaces_the_remaining_files() {
     let temp = TempLedger::new();
     let ledger = temp.ledger();
     let finish = async |outcome, remaining| {
-        let pass = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
+        let lease = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
         ledger
-            .finish_pass(PassEnd {
-                remaining,
-                ..pass_end(pass, "pi1", outcome)
-            })
+            .finish_pass(
+                &lease,
+                PassEnd {
+                    remaining,
+                    ..pass_end(outcome)
+                },
+            )
             .await
             .unwrap();
     };
@@ -306,9 +310,14 @@ async fn old_passes_with_an_unchanged_outcome_are_deleted_and_others_kept() {
 async fn a_pass_that_was_never_begun_cannot_be_finished() {
     let temp = TempLedger::new();
     let ledger = temp.ledger();
-    let pass = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
-    let other = pass_end(pass, "pi2", PassOutcome::Well);
-    assert!(ledger.finish_pass(other).await.is_err());
+    let lease = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
+    let other = PassLease::new(RowId(lease.row().0 + 1), device("pi1"), lease.token());
+    assert!(
+        ledger
+            .finish_pass(&other, pass_end(PassOutcome::Well))
+            .await
+            .is_err()
+    );
     let summary = &temp.reader().passes(&device("pi1"), 1).unwrap()[0];
     assert_eq!(summary.outcome, None);
 }

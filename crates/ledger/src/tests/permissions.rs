@@ -3,7 +3,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use engine::ports::Ledger as _;
+use engine::ports::History as _;
 
 use super::{TempLedger, at, device, is_root, record};
 use crate::Reader;
@@ -69,8 +69,7 @@ async fn a_group_member_reads_the_ledger_beside_the_writer_and_after_its_end() {
     let ledger = temp.ledger();
     // From the first transaction on: that one is the hardest for such a reader.
     for number in 1..=3 {
-        ledger
-            .record(vec![record("pi1", &number.to_string())])
+        super::store(&ledger, "pi1", vec![record("pi1", &number.to_string())])
             .await
             .unwrap();
         assert_eq!(read_by_a_member(&program, &temp.path()), Ok(number));
@@ -86,7 +85,9 @@ async fn a_group_member_reads_the_ledger_after_the_writer_was_killed() {
     }
     let (temp, program) = service_ledger();
     let ledger = temp.ledger();
-    ledger.record(vec![record("pi1", "a")]).await.unwrap();
+    super::store(&ledger, "pi1", vec![record("pi1", "a")])
+        .await
+        .unwrap();
     // As a kill leaves the files: the log not empty, no process with the ledger open.
     let left = TempLedger::new();
     std::fs::set_permissions(left.folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -106,7 +107,9 @@ async fn a_group_member_reads_a_ledger_without_its_log() {
     }
     let (temp, program) = service_ledger();
     let ledger = temp.ledger();
-    ledger.record(vec![record("pi1", "a")]).await.unwrap();
+    super::store(&ledger, "pi1", vec![record("pi1", "a")])
+        .await
+        .unwrap();
     drop(ledger);
     // As in a restored backup, or after an operator opened the ledger with `sqlite3`.
     for end in ["-wal", "-shm"] {
@@ -134,7 +137,10 @@ fn child_counts_recorded_files() {
     };
     let reader = Reader::open(Path::new(&ledger)).unwrap();
     let status = reader.device(&device("pi1"), at(0)).unwrap();
-    let files = reader.files(crate::FileFilter::default()).unwrap().count();
+    let files = reader
+        .files(engine::ports::FileFilter::default())
+        .unwrap()
+        .count();
     assert_eq!(
         status.map_or(0, |status| status.totals.stored.files),
         u64::try_from(files).unwrap()

@@ -1,15 +1,14 @@
-use engine::ports::{Ledger as _, Record, Sighting, Unseen};
+use engine::ports::{FileFilter, History as _, Ledger as _, Record, Sighting, Unseen};
 use model::{BatchId, Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath, Timestamp};
 
-use super::{TempLedger, at, device, identity, path, record, source};
+use super::{TempLedger, at, begin, device, identity, path, record, set_states, source, store};
 use model::Amount;
 
 #[tokio::test]
 async fn known_files_are_returned_in_the_order_of_the_paths() {
     let temp = TempLedger::new();
     let ledger = temp.ledger();
-    let rows = ledger
-        .record(vec![record("pi1", "a"), record("pi1", "b")])
+    let rows = store(&ledger, "pi1", vec![record("pi1", "a"), record("pi1", "b")])
         .await
         .unwrap();
     let asked = [path("b"), path("missing"), path("a")];
@@ -39,8 +38,8 @@ async fn of_several_rows_for_one_path_the_newest_counts() {
         at: at(-1000),
         ..record("pi1", "a")
     };
-    ledger.record(vec![record("pi1", "a")]).await.unwrap();
-    ledger.record(vec![again]).await.unwrap();
+    store(&ledger, "pi1", vec![record("pi1", "a")]).await.unwrap();
+    store(&ledger, "pi1", vec![again]).await.unwrap();
     let known = ledger
         .known_files(&device("pi1"), &source(), &[path("a")])
         .await
@@ -52,8 +51,8 @@ async fn of_several_rows_for_one_path_the_newest_counts() {
 async fn devices_and_sources_do_not_share_known_files() {
     let temp = TempLedger::new();
     let ledger = temp.ledger();
-    ledger.record(vec![record("pi1", "a")]).await.unwrap();
-    ledger.record(vec![record("pi2", "b")]).await.unwrap();
+    store(&ledger, "pi1", vec![record("pi1", "a")]).await.unwrap();
+    store(&ledger, "pi2", vec![record("pi2", "b")]).await.unwrap();
     let elsewhere = SourcePath::new("/home/pi/videos").unwrap();
     for (name, source) in [("pi2", source()), ("pi1", elsewhere), ("pi3", source())] {
         let known = ledger
@@ -83,14 +82,14 @@ async fn a_name_of_any_bytes_is_read_as_it_was_written() {
         store_name: path("pi1").join(name),
         ..record("pi1", "x")
     });
-    ledger.record(records.collect()).await.unwrap();
+    store(&ledger, "pi1", records.collect()).await.unwrap();
     let known = ledger.known_files(&device("pi1"), &odd, &names).await.unwrap();
     for (name, known) in names.iter().zip(known) {
         assert_eq!(known.unwrap().store_name, path("pi1").join(name));
     }
     let listed: Vec<_> = temp
         .reader()
-        .files(crate::FileFilter::default())
+        .files(FileFilter::default())
         .unwrap()
         .map(Result::unwrap)
         .collect();
@@ -122,13 +121,16 @@ async fn an_identity_at_the_ends_of_its_range_is_read_as_it_was_written() {
         },
     ];
     for (name, identity) in ["a", "b"].into_iter().zip(ends) {
-        ledger
-            .record(vec![Record {
+        store(
+            &ledger,
+            "pi1",
+            vec![Record {
                 identity,
                 ..record("pi1", name)
-            }])
-            .await
-            .unwrap();
+            }],
+        )
+        .await
+        .unwrap();
         let known = ledger
             .known_files(&device("pi1"), &source(), &[path(name)])
             .await
@@ -139,15 +141,11 @@ async fn an_identity_at_the_ends_of_its_range_is_read_as_it_was_written() {
         path: path("c"),
         identity: ends[0],
     };
+    let lease = begin(&ledger, "pi1").await;
     for time in [at(0), at(1)] {
+        let seen = vec![sighting.clone()];
         let since = ledger
-            .record_sightings(
-                &device("pi1"),
-                &source(),
-                vec![sighting.clone()],
-                Unseen::Forget,
-                time,
-            )
+            .record_sightings(&lease, &source(), seen, Unseen::Forget, time)
             .await
             .unwrap();
         assert_eq!(since, [at(0)]);
@@ -158,11 +156,11 @@ async fn an_identity_at_the_ends_of_its_range_is_read_as_it_was_written() {
 async fn rows_are_returned_in_the_order_of_the_records_for_any_batch_size() {
     let temp = TempLedger::new();
     let ledger = temp.ledger();
-    assert_eq!(ledger.record(Vec::new()).await.unwrap(), []);
+    assert_eq!(store(&ledger, "pi1", Vec::new()).await.unwrap(), []);
     let records: Vec<_> = (0..1000)
         .map(|number| record("pi1", &format!("{number}")))
         .collect();
-    let rows = ledger.record(records.clone()).await.unwrap();
+    let rows = store(&ledger, "pi1", records.clone()).await.unwrap();
     let paths: Vec<_> = records.iter().map(|record| record.path.clone()).collect();
     let known = ledger
         .known_files(&device("pi1"), &source(), &paths)
@@ -176,22 +174,24 @@ async fn rows_are_returned_in_the_order_of_the_records_for_any_batch_size() {
 async fn setting_a_state_again_keeps_the_time_of_the_first_release() {
     let temp = TempLedger::new();
     let ledger = temp.ledger();
-    let rows = ledger
-        .record(vec![record("pi1", "a"), record("pi1", "b")])
+    let rows = store(&ledger, "pi1", vec![record("pi1", "a"), record("pi1", "b")])
         .await
         .unwrap();
     let kept = (rows[1], FileState::Kept, Some(LeaveReason::RemovalRefused));
-    ledger
-        .set_states(vec![(rows[0], FileState::Released, None), kept], at(10))
-        .await
-        .unwrap();
-    ledger
-        .set_states(vec![(rows[0], FileState::Released, None)], at(20))
+    set_states(
+        &ledger,
+        "pi1",
+        vec![(rows[0], FileState::Released, None), kept],
+        at(10),
+    )
+    .await
+    .unwrap();
+    set_states(&ledger, "pi1", vec![(rows[0], FileState::Released, None)], at(20))
         .await
         .unwrap();
     let files: Vec<_> = temp
         .reader()
-        .files(crate::FileFilter::default())
+        .files(FileFilter::default())
         .unwrap()
         .map(Result::unwrap)
         .collect();
@@ -213,28 +213,26 @@ async fn setting_a_state_again_keeps_the_time_of_the_first_release() {
 async fn a_released_file_that_exists_again_is_no_longer_released() {
     let temp = TempLedger::new();
     let ledger = temp.ledger();
-    let rows = ledger.record(vec![record("pi1", "a")]).await.unwrap();
-    ledger
-        .set_states(vec![(rows[0], FileState::Released, None)], at(10))
+    let rows = store(&ledger, "pi1", vec![record("pi1", "a")]).await.unwrap();
+    set_states(&ledger, "pi1", vec![(rows[0], FileState::Released, None)], at(10))
         .await
         .unwrap();
     let refused = (rows[0], FileState::Kept, Some(LeaveReason::RemovalRefused));
-    ledger.set_states(vec![refused], at(20)).await.unwrap();
+    set_states(&ledger, "pi1", vec![refused], at(20)).await.unwrap();
     let file = temp
         .reader()
-        .files(crate::FileFilter::default())
+        .files(FileFilter::default())
         .unwrap()
         .next()
         .unwrap()
         .unwrap();
     assert_eq!((file.state, file.released_at), (FileState::Kept, None));
-    ledger
-        .set_states(vec![(rows[0], FileState::Released, None)], at(30))
+    set_states(&ledger, "pi1", vec![(rows[0], FileState::Released, None)], at(30))
         .await
         .unwrap();
     let file = temp
         .reader()
-        .files(crate::FileFilter::default())
+        .files(FileFilter::default())
         .unwrap()
         .next()
         .unwrap()
@@ -262,15 +260,14 @@ async fn withdrawn_rows_are_those_of_withdrawn_unreleased_files() {
         in_place,
         record("pi1", "first"),
         second,
-        record("pi2", "other"),
     ];
-    let rows = ledger.record(records).await.unwrap();
-    ledger
-        .set_states(vec![(rows[0], FileState::Released, None)], at(10))
+    let rows = store(&ledger, "pi1", records).await.unwrap();
+    store(&ledger, "pi2", vec![record("pi2", "other")]).await.unwrap();
+    set_states(&ledger, "pi1", vec![(rows[0], FileState::Released, None)], at(10))
         .await
         .unwrap();
     let refused = (rows[3], FileState::Kept, Some(LeaveReason::RemovalRefused));
-    ledger.set_states(vec![refused], at(10)).await.unwrap();
+    set_states(&ledger, "pi1", vec![refused], at(10)).await.unwrap();
     let withdrawn = ledger.withdrawn_rows(&device("pi1"), &source()).await.unwrap();
     let found: Vec<_> = withdrawn
         .iter()
@@ -297,8 +294,7 @@ async fn a_path_recorded_before_paths_had_a_maximum_depth_is_still_read() {
         store_name: path("pi1").join(&deep),
         ..record("pi1", "a")
     };
-    ledger
-        .record(vec![old.clone(), record("pi1", "b")])
+    store(&ledger, "pi1", vec![old.clone(), record("pi1", "b")])
         .await
         .unwrap();
     let rows = ledger.withdrawn_rows(&device("pi1"), &source()).await.unwrap();
@@ -310,11 +306,7 @@ async fn a_path_recorded_before_paths_had_a_maximum_depth_is_still_read() {
         .await
         .unwrap();
     assert_eq!(known[0].as_ref().unwrap().store_name, old.store_name);
-    let files: Vec<_> = temp
-        .reader()
-        .files(crate::FileFilter::default())
-        .unwrap()
-        .collect();
+    let files: Vec<_> = temp.reader().files(FileFilter::default()).unwrap().collect();
     assert_eq!(files.len(), 2);
     assert!(files.iter().any(|file| file.as_ref().unwrap().path == deep));
 }

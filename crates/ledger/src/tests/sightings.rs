@@ -1,12 +1,13 @@
 use engine::ports::{Ledger as _, Sighting, Unseen};
 use model::SourcePath;
 
-use super::{TempLedger, at, device, identity, path, source};
+use super::{TempLedger, at, begin, identity, path, source};
 
 #[tokio::test]
 async fn a_sighting_dates_from_the_first_sight_of_the_same_identity() {
     let temp = TempLedger::new();
     let ledger = temp.ledger();
+    let lease = begin(&ledger, "pi1").await;
     let seen = |names: &[(&str, u64)]| -> Vec<Sighting> {
         let sighting = |(name, size): &(&str, u64)| Sighting {
             path: path(*name),
@@ -16,13 +17,7 @@ async fn a_sighting_dates_from_the_first_sight_of_the_same_identity() {
     };
     let record_sightings = async |names: &[(&str, u64)], seconds| {
         ledger
-            .record_sightings(
-                &device("pi1"),
-                &source(),
-                seen(names),
-                Unseen::Forget,
-                at(seconds),
-            )
+            .record_sightings(&lease, &source(), seen(names), Unseen::Forget, at(seconds))
             .await
             .unwrap()
     };
@@ -47,6 +42,7 @@ async fn a_sighting_dates_from_the_first_sight_of_the_same_identity() {
 async fn sightings_of_one_source_say_nothing_about_another() {
     let temp = TempLedger::new();
     let ledger = temp.ledger();
+    let lease = begin(&ledger, "pi1").await;
     let other = SourcePath::new("/other").unwrap();
     let one = || {
         vec![Sighting {
@@ -55,23 +51,23 @@ async fn sightings_of_one_source_say_nothing_about_another() {
         }]
     };
     ledger
-        .record_sightings(&device("pi1"), &source(), one(), Unseen::Forget, at(0))
+        .record_sightings(&lease, &source(), one(), Unseen::Forget, at(0))
         .await
         .unwrap();
     assert_eq!(
         ledger
-            .record_sightings(&device("pi1"), &other, one(), Unseen::Forget, at(1))
+            .record_sightings(&lease, &other, one(), Unseen::Forget, at(1))
             .await
             .unwrap(),
         [at(1)]
     );
     ledger
-        .record_sightings(&device("pi1"), &other, Vec::new(), Unseen::Forget, at(2))
+        .record_sightings(&lease, &other, Vec::new(), Unseen::Forget, at(2))
         .await
         .unwrap();
     assert_eq!(
         ledger
-            .record_sightings(&device("pi1"), &source(), one(), Unseen::Forget, at(3))
+            .record_sightings(&lease, &source(), one(), Unseen::Forget, at(3))
             .await
             .unwrap(),
         [at(0)]
@@ -82,21 +78,23 @@ async fn sightings_of_one_source_say_nothing_about_another() {
 async fn unseen_sightings_are_retained_only_up_to_the_maximum() {
     let temp = TempLedger::new();
     let ledger = temp.ledger();
+    let lease = begin(&ledger, "pi1").await;
     let sighting = |name: &str| Sighting {
         path: path(name),
         identity: identity(1),
     };
     let seen = |name: &str| vec![sighting(name)];
     ledger
-        .record_sightings(&device("pi1"), &source(), seen("a"), Unseen::Forget, at(0))
+        .record_sightings(&lease, &source(), seen("a"), Unseen::Forget, at(0))
         .await
         .unwrap();
     let sql = temp.sql();
+    let known_device = crate::lease::device(&sql, &lease).unwrap().unwrap();
     let retain = |name: &str, max, seconds| {
         let seen = seen(name);
         crate::sightings::record(
             &sql,
-            &device("pi1"),
+            known_device,
             &source(),
             &seen,
             Unseen::Retain,

@@ -1,4 +1,4 @@
-use engine::ports::{Ledger as _, Record, RowId};
+use engine::ports::{History as _, Record, RowId};
 use model::{Amount, FileState};
 
 use super::{TempLedger, at, device, identity, record};
@@ -58,15 +58,18 @@ async fn a_total_ends_at_zero_and_at_the_largest_integer() {
         ..record("pi1", name)
     };
     let max = u64::try_from(i64::MAX).unwrap();
-    let rows = ledger.record(vec![huge("a")]).await.unwrap();
-    ledger.record(vec![huge("b"), record("pi1", "c")]).await.unwrap();
+    let rows = super::store(&ledger, "pi1", vec![huge("a")]).await.unwrap();
+    super::store(&ledger, "pi1", vec![huge("b"), record("pi1", "c")])
+        .await
+        .unwrap();
     assert_eq!(totals(&temp)[0], Amount::new(3, max));
     assert_eq!(totals(&temp)[2], Amount::new(3, max));
     // The total no longer has the bytes of the other files: it must not become negative.
     let released = |row: RowId| vec![(row, FileState::Released, None)];
-    ledger.set_states(released(rows[0]), at(0)).await.unwrap();
-    ledger
-        .set_states(released(RowId(rows[0].0 + 1)), at(0))
+    super::set_states(&ledger, "pi1", released(rows[0]), at(0))
+        .await
+        .unwrap();
+    super::set_states(&ledger, "pi1", released(RowId(rows[0].0 + 1)), at(0))
         .await
         .unwrap();
     assert_eq!(totals(&temp)[0], Amount::new(1, 0));

@@ -1,12 +1,11 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use engine::ports::{Ledger as _, LedgerError, RowId};
+use engine::ports::{FileFilter, History as _, Ledger as _, LedgerError, RowId};
 use model::FileState;
 use rusqlite::StatementStatus;
 
-use super::{TempLedger, at, device, is_root, opened, path, record, source};
-use crate::FileFilter;
+use super::{TempLedger, at, begin, device, is_root, opened, path, record, source, store};
 
 #[test]
 fn every_commit_is_flushed() {
@@ -37,15 +36,21 @@ fn every_commit_is_flushed() {
 async fn of_many_requests_at_once_only_the_faulty_ones_fail() {
     let temp = TempLedger::new();
     let ledger = Arc::new(temp.ledger());
+    let lease = Arc::new(begin(&ledger, "pi1").await);
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..200 {
-        let ledger = Arc::clone(&ledger);
+        let (ledger, lease) = (Arc::clone(&ledger), Arc::clone(&lease));
         tasks.spawn(async move {
             if number % 10 == 3 {
                 let unknown = vec![(RowId(1_000_000), FileState::Released, None)];
-                return (number, ledger.set_states(unknown, at(0)).await.map(|()| RowId(0)));
+                return (
+                    number,
+                    ledger.set_states(&lease, unknown, at(0)).await.map(|()| RowId(0)),
+                );
             }
-            let rows = ledger.record(vec![record("pi1", &number.to_string())]).await;
+            let rows = ledger
+                .record(&lease, vec![record("pi1", &number.to_string())])
+                .await;
             (number, rows.map(|rows| rows[0]))
         });
     }
@@ -106,11 +111,12 @@ fn a_failed_request_does_not_undo_the_others_of_its_group() {
 async fn a_request_whose_caller_left_is_done_whole_or_not_at_all() {
     let temp = TempLedger::new();
     let ledger = temp.ledger();
+    let lease = begin(&ledger, "pi1").await;
     for number in 0..20 {
         let records: Vec<_> = (0..50)
             .map(|file| record("pi1", &format!("{number}/{file}")))
             .collect();
-        let request = ledger.record(records);
+        let request = ledger.record(&lease, records);
         // Polled once, then dropped.
         drop(tokio::time::timeout(std::time::Duration::ZERO, request).await);
     }
@@ -128,7 +134,7 @@ async fn the_ledger_works_again_after_its_disk_was_full() {
         let batch = (0..100)
             .map(|number| record("pi1", &format!("{recorded}/{number}")))
             .collect();
-        match ledger.record(batch).await {
+        match store(&ledger, "pi1", batch).await {
             Ok(rows) => recorded += rows.len(),
             Err(error) => break error,
         }
@@ -145,7 +151,7 @@ async fn the_ledger_works_again_after_its_disk_was_full() {
         .unwrap();
     assert!(first[0].is_some());
     disk.resize("16m");
-    let rows = ledger.record(vec![record("pi1", "after")]).await.unwrap();
+    let rows = store(&ledger, "pi1", vec![record("pi1", "after")]).await.unwrap();
     assert_eq!(usize::try_from(rows[0].0).unwrap(), recorded + 1);
 }
 
@@ -194,9 +200,11 @@ fn each_statement_is_compiled_once_for_any_number_of_files() {
     let opened = crate::open::open(&temp.path(), &super::options()).unwrap();
     let ledger = &opened.connection;
     let records: Vec<_> = (0..10).map(|number| record("pi1", &number.to_string())).collect();
-    let rows = crate::records::record(ledger, &records).unwrap();
+    let lease = crate::lease::begin(ledger, &device("pi1"), at(0)).unwrap();
+    let known_device = crate::lease::device(ledger, &lease).unwrap().unwrap();
+    let rows = crate::records::record(ledger, known_device, lease.row(), &records).unwrap();
     for row in rows {
-        crate::records::set_states(ledger, &[(row, FileState::Released, None)], at(0)).unwrap();
+        crate::records::set_states(ledger, known_device, &[(row, FileState::Released, None)], at(0)).unwrap();
     }
     for text in [
         include_str!("../sql/read/row.sql"),

@@ -1,6 +1,9 @@
 //! A model of the ledger. It keeps the promise of `SQLite` with `synchronous = FULL`: a transaction is
 //! durable or absent.
 
+mod content;
+mod history;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,31 +12,13 @@ use parking_lot::{Mutex, MutexGuard};
 
 use engine::ports::{
     Claim, ClockReading, CompressionFinding, KnownFile, Ledger, LedgerError, MAX_SIGHTINGS, MAX_SUSPECTS,
-    PassEnd, Record, RowId, Sighting, Suspicion, Unseen, WithdrawnRow,
+    PassEnd, PassLease, Record, RowId, Sighting, Suspicion, Unseen, WithdrawnRow,
 };
-use model::{DeviceName, FileState, Identity, LeaveReason, LedgerId, RelativePath, SourcePath, Timestamp};
+use model::{DeviceName, FileState, LeaveReason, LedgerId, RelativePath, SourcePath, Timestamp};
 use tokio::time::Instant;
 
 use super::power::Power;
-
-/// The content of a ledger.
-#[derive(Debug, Clone, Default)]
-pub struct LedgerContent {
-    /// Every row; the index is the row's number.
-    pub rows: Vec<(Record, FileState)>,
-    /// When each row was written, in true time. No clock jump affects it.
-    pub(super) written_at: Vec<Instant>,
-    /// How passes ended.
-    pub ends: Vec<PassEnd>,
-    passes: i64,
-    clocks: BTreeMap<String, ClockReading>,
-    compressions: BTreeMap<String, CompressionFinding>,
-    hang_ups: BTreeMap<String, Timestamp>,
-    claims: BTreeMap<String, Vec<(SourcePath, Claim)>>,
-    sightings: BTreeMap<(String, SourcePath), BTreeMap<RelativePath, (Identity, Timestamp)>>,
-    suspects: BTreeMap<(String, SourcePath), Vec<(RelativePath, Suspicion)>>,
-    suspicions: i64,
-}
+pub use content::{LedgerContent, LedgerPass, LedgerRow};
 
 /// The ledger of a simulated collector. Clones share the same ledger.
 #[derive(Debug, Clone)]
@@ -86,22 +71,40 @@ impl ModelLedger {
         *self.lock() = content;
     }
 
+    /// Begins a pass as another process does: the present lease of the device is stale from then on.
+    pub fn take_over(&self, device: &DeviceName, at: Timestamp) -> PassLease {
+        self.lock().begin_pass(device, at)
+    }
+
     /// When the ledger recorded the file with this current path on a device as stored, in true time.
     pub(super) fn recorded_at(&self, device: &str, current_path: &RelativePath) -> Option<Instant> {
         let place = engine::withdrawn::parse(current_path)?;
-        let is_it = |record: &Record| {
-            let batch = record.withdrawn.as_ref().map(|pass| pass.as_str().as_bytes());
-            record.path == place.original
-                && batch == Some(place.batch.as_slice())
-                && record.device.as_str() == device
+        let is_it = |row: &&LedgerRow| {
+            let batch = row.record.withdrawn.as_ref();
+            row.record.path == place.original
+                && batch.map(|batch| batch.as_str().as_bytes()) == Some(place.batch.as_slice())
+                && row.device.as_str() == device
         };
         let content = self.lock();
-        let mut rows = content.rows.iter().zip(&content.written_at).rev();
-        rows.find(|((record, _), _)| is_it(record)).map(|(_, at)| *at)
+        content.rows.iter().rev().find(is_it).map(|row| row.written_at)
     }
 
     fn lock(&self) -> MutexGuard<'_, LedgerContent> {
         self.content.lock()
+    }
+
+    /// Commits a change by the pass of a lease. A stale lease changes nothing.
+    async fn write<T>(
+        &self,
+        lease: &PassLease,
+        operation: &'static str,
+        change: impl FnOnce(&mut LedgerContent) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        self.commit(operation, |content| {
+            content.held(lease)?;
+            change(content)
+        })
+        .await?
     }
 
     /// Commits one transaction. If the power is cut meanwhile, the caller waits indefinitely.
@@ -112,7 +115,7 @@ impl ModelLedger {
     ) -> Result<T, LedgerError> {
         if *self.fails.lock() {
             return Err(LedgerError::Failed {
-                path: "ledger".to_owned(),
+                location: "ledger".to_owned(),
                 operation,
                 reason: "database or disk is full".to_owned(),
             });
@@ -124,30 +127,11 @@ impl ModelLedger {
             Ok(result) => Ok(result),
             Err(_) if self.power.is_off() => std::future::pending().await,
             Err(errno) => Err(LedgerError::Failed {
-                path: "ledger".to_owned(),
+                location: "ledger".to_owned(),
                 operation,
                 reason: errno.to_string(),
             }),
         }
-    }
-}
-
-fn row_id(at: usize) -> RowId {
-    RowId(i64::try_from(at).unwrap_or(i64::MAX))
-}
-
-impl LedgerContent {
-    fn suspects_of(
-        &mut self,
-        device: &DeviceName,
-        source: &SourcePath,
-    ) -> &mut Vec<(RelativePath, Suspicion)> {
-        let key = (device.as_str().to_owned(), source.clone());
-        self.suspects.entry(key).or_default()
-    }
-
-    fn numbered(&self) -> impl DoubleEndedIterator<Item = (RowId, &(Record, FileState))> {
-        self.rows.iter().enumerate().map(|(at, row)| (row_id(at), row))
     }
 }
 
@@ -156,12 +140,9 @@ impl Ledger for ModelLedger {
         &self.id
     }
 
-    async fn begin_pass(&self, _: &DeviceName, _: Timestamp) -> Result<RowId, LedgerError> {
-        self.commit("begin a pass", |content| {
-            content.passes += 1;
-            RowId(content.passes)
-        })
-        .await
+    async fn begin_pass(&self, device: &DeviceName, at: Timestamp) -> Result<PassLease, LedgerError> {
+        self.commit("begin a pass", |content| content.begin_pass(device, at))
+            .await
     }
 
     async fn known_files(
@@ -176,16 +157,16 @@ impl Ledger for ModelLedger {
         }
         let content = self.lock();
         let newest = |path: &RelativePath| {
-            let is_it = |record: &Record| {
-                record.path == *path && record.device == *device && record.source == *source
+            let is_it = |row: &LedgerRow| {
+                row.record.path == *path && row.device == *device && row.record.source == *source
             };
-            let (row, (record, state)) = content.numbered().rev().find(|(_, (record, _))| is_it(record))?;
+            let (number, row) = content.numbered().rev().find(|(_, row)| is_it(row))?;
             Some(KnownFile {
-                row,
-                identity: record.identity,
-                digest: record.digest,
-                store_name: record.store_name.clone(),
-                state: *state,
+                row: number,
+                identity: row.record.identity,
+                digest: row.record.digest,
+                store_name: row.record.store_name.clone(),
+                state: row.state,
             })
         };
         Ok(paths.iter().map(newest).collect())
@@ -193,14 +174,14 @@ impl Ledger for ModelLedger {
 
     async fn record_sightings(
         &self,
-        device: &DeviceName,
+        lease: &PassLease,
         source: &SourcePath,
         sightings: Vec<Sighting>,
         others: Unseen,
         at: Timestamp,
     ) -> Result<Vec<Timestamp>, LedgerError> {
-        self.commit("note sightings", |content| {
-            let key = (device.as_str().to_owned(), source.clone());
+        self.write(lease, "note sightings", |content| {
+            let key = (lease.device().clone(), source.clone());
             let before = content.sightings.remove(&key).unwrap_or_default();
             let since = |sighting: &Sighting| match before.get(&sighting.path) {
                 // If the clock was set back, the sighting starts anew: no sighting may be in the future.
@@ -216,41 +197,42 @@ impl Ledger for ModelLedger {
             };
             after.extend(now);
             content.sightings.insert(key, after);
-            answers
+            Ok(answers)
         })
         .await
     }
 
     async fn last_clock(&self, device: &DeviceName) -> Result<Option<ClockReading>, LedgerError> {
-        Ok(self.lock().clocks.get(device.as_str()).cloned())
+        let content = self.lock();
+        Ok(content
+            .devices
+            .get(device)
+            .and_then(|status| status.clock.clone()))
     }
 
     async fn last_compression(&self, device: &DeviceName) -> Result<Option<CompressionFinding>, LedgerError> {
-        Ok(self.lock().compressions.get(device.as_str()).copied())
+        let content = self.lock();
+        Ok(content.devices.get(device).and_then(|status| status.compression))
     }
 
     async fn last_hang_up_on_command(&self, device: &DeviceName) -> Result<Option<Timestamp>, LedgerError> {
-        Ok(self.lock().hang_ups.get(device.as_str()).copied())
+        let content = self.lock();
+        Ok(content.devices.get(device).and_then(|status| status.hang_up))
     }
 
     async fn claims(&self) -> Result<Vec<(DeviceName, SourcePath, Claim)>, LedgerError> {
-        let claims = self.lock().claims.clone().into_iter();
-        let rows = claims.flat_map(|(device, claims)| {
-            let device = DeviceName::new(device).ok();
-            let row = move |(source, claim)| Some((device.clone()?, source, claim));
-            claims.into_iter().filter_map(row)
+        let content = self.lock();
+        let rows = content.devices.iter().flat_map(|(device, status)| {
+            let claims = status.claims.iter().cloned();
+            claims.map(|(source, claim)| (device.clone(), source, claim))
         });
         Ok(rows.collect())
     }
 
-    async fn record(&self, records: Vec<Record>) -> Result<Vec<RowId>, LedgerError> {
-        self.commit("record", |content| {
-            let add = |record| {
-                content.rows.push((record, FileState::Stored));
-                content.written_at.push(Instant::now());
-                row_id(content.rows.len() - 1)
-            };
-            records.into_iter().map(add).collect()
+    async fn record(&self, lease: &PassLease, records: Vec<Record>) -> Result<Vec<RowId>, LedgerError> {
+        self.write(lease, "record", |content| {
+            let add = |record| content.add_record(lease.device(), record);
+            Ok(records.into_iter().map(add).collect())
         })
         .await
     }
@@ -261,12 +243,12 @@ impl Ledger for ModelLedger {
         source: &SourcePath,
     ) -> Result<Vec<WithdrawnRow>, LedgerError> {
         let content = self.lock();
-        let withdrawn = content.numbered().filter_map(|(row, (record, state))| {
-            let is_its = record.device == *device && record.source == *source;
-            let withdrawn = record.withdrawn.clone()?;
-            (is_its && *state == FileState::Stored).then(|| WithdrawnRow {
-                row,
-                path: record.path.clone(),
+        let withdrawn = content.numbered().filter_map(|(number, row)| {
+            let is_its = row.device == *device && row.record.source == *source;
+            let withdrawn = row.record.withdrawn.clone()?;
+            (is_its && row.state == FileState::Stored).then(|| WithdrawnRow {
+                row: number,
+                path: row.record.path.clone(),
                 withdrawn,
             })
         });
@@ -275,16 +257,23 @@ impl Ledger for ModelLedger {
 
     async fn set_states(
         &self,
+        lease: &PassLease,
         rows: Vec<(RowId, FileState, Option<LeaveReason>)>,
-        _: Timestamp,
+        at: Timestamp,
     ) -> Result<(), LedgerError> {
-        self.commit("settle", |content| {
-            for (row, state, _) in rows {
-                let at = usize::try_from(row.0).unwrap_or(usize::MAX);
-                if let Some((_, current)) = content.rows.get_mut(at) {
-                    *current = state;
-                }
+        self.write(lease, "settle", |content| {
+            let device = lease.device();
+            if !content.has_rows(device, rows.iter().map(|(row, ..)| *row)) {
+                return Err(LedgerError::Failed {
+                    location: "ledger".to_owned(),
+                    operation: "settle",
+                    reason: "a row is of another device, or of none".to_owned(),
+                });
             }
+            for (row, state, reason) in rows {
+                content.set_state(device, row, state, reason, at);
+            }
+            Ok(())
         })
         .await
     }
@@ -294,17 +283,18 @@ impl Ledger for ModelLedger {
         device: &DeviceName,
         source: &SourcePath,
     ) -> Result<Vec<(RelativePath, Suspicion)>, LedgerError> {
-        let key = (device.as_str().to_owned(), source.clone());
+        let key = (device.clone(), source.clone());
         Ok(self.lock().suspects.get(&key).cloned().unwrap_or_default())
     }
 
     async fn record_suspects(
         &self,
-        device: &DeviceName,
+        lease: &PassLease,
         source: &SourcePath,
         paths: Vec<RelativePath>,
     ) -> Result<(), LedgerError> {
-        self.commit("note suspects", |content| {
+        self.write(lease, "note suspects", |content| {
+            let device = lease.device();
             for path in paths {
                 content.suspicions += 1;
                 let noted = content.suspicions;
@@ -316,46 +306,30 @@ impl Ledger for ModelLedger {
             }
             let suspects = content.suspects_of(device, source);
             suspects.drain(..suspects.len().saturating_sub(MAX_SUSPECTS));
+            Ok(())
         })
         .await
     }
 
     async fn clear_suspects(
         &self,
-        device: &DeviceName,
+        lease: &PassLease,
         source: &SourcePath,
         paths: Vec<RelativePath>,
     ) -> Result<(), LedgerError> {
-        self.commit("forget suspects", |content| {
+        self.write(lease, "forget suspects", |content| {
             content
-                .suspects_of(device, source)
+                .suspects_of(lease.device(), source)
                 .retain(|(suspect, _)| !paths.contains(suspect));
+            Ok(())
         })
         .await
     }
 
-    async fn finish_pass(&self, end: PassEnd) -> Result<(), LedgerError> {
-        self.commit("finish a pass", |content| {
-            if let Some(clock) = end.report.as_ref().and_then(|report| report.clock.clone()) {
-                content.clocks.insert(end.device.as_str().to_owned(), clock);
-            }
-            match end.report.as_ref().map(|report| report.hung_up_on_command) {
-                Some(Some(at)) => {
-                    content.hang_ups.insert(end.device.as_str().to_owned(), at);
-                }
-                Some(None) => {
-                    content.hang_ups.remove(end.device.as_str());
-                }
-                None => {}
-            }
-            if let Some(found) = end.report.as_ref().and_then(|report| report.compression) {
-                content.compressions.insert(end.device.as_str().to_owned(), found);
-            }
-            if let Some(report) = &end.report {
-                let device = end.device.as_str().to_owned();
-                content.claims.insert(device, report.claims.clone());
-            }
-            content.ends.push(end);
+    async fn finish_pass(&self, lease: &PassLease, end: PassEnd) -> Result<(), LedgerError> {
+        self.write(lease, "finish a pass", |content| {
+            content.finish_pass(lease, end);
+            Ok(())
         })
         .await
     }

@@ -280,12 +280,13 @@ impl Oracle {
     pub fn check_ledger(&self, ledger: &LedgerContent, disk: &SimulatedDisk) {
         let visible = disk.visible();
         let damaged = self.lock().damaged.clone();
-        for ((record, row_state), written_at) in ledger.rows.iter().zip(&ledger.written_at) {
+        for row in &ledger.rows {
+            let record = &row.record;
             let name = record.store_name.as_bytes();
             // A row written after the damage must be true.
             if damaged
                 .get(name)
-                .is_some_and(|damaged_at| written_at <= damaged_at)
+                .is_some_and(|damaged_at| row.written_at <= *damaged_at)
             {
                 continue;
             }
@@ -295,7 +296,7 @@ impl Oracle {
             if !is_there {
                 self.report_breach(format!(
                     "the ledger says {} of {}, but the store does not have it durably",
-                    match row_state {
+                    match row.state {
                         FileState::Stored => "stored",
                         FileState::Released => "released",
                         FileState::Kept => "kept",

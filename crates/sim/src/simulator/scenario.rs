@@ -323,9 +323,9 @@ impl Scenario {
             .collectors
             .iter()
             .flat_map(|collector| collector.ledger.content().rows);
-        let stored = rows.filter(|(_, state)| *state == FileState::Stored);
+        let stored = rows.filter(|row| row.state == FileState::Stored);
         let mut names: Vec<Vec<u8>> = stored
-            .map(|(record, _)| record.store_name.as_bytes().to_vec())
+            .map(|row| row.record.store_name.as_bytes().to_vec())
             .collect();
         if names.is_empty() || rng.one_in(2) {
             names = self.world.disk.visible().into_keys().collect();

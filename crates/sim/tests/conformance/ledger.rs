@@ -1,4 +1,4 @@
-use ledger::{OpenOptions, SqliteLedger};
+use ledger::{OpenOptions, Reader, SqliteLedger};
 use model::{LedgerId, Timestamp};
 use sim::simulator::conformance::ledger::{LedgerFixture, check};
 use sim::simulator::ledger::ModelLedger;
@@ -9,8 +9,13 @@ struct Model(ModelLedger);
 
 impl LedgerFixture for Model {
     type Ledger = ModelLedger;
+    type History = ModelLedger;
 
     fn open(&self) -> ModelLedger {
+        self.0.clone()
+    }
+
+    fn history(&self) -> ModelLedger {
         self.0.clone()
     }
 }
@@ -25,6 +30,7 @@ struct OnDisk(tempfile::TempDir);
 
 impl LedgerFixture for OnDisk {
     type Ledger = SqliteLedger;
+    type History = Reader;
 
     fn open(&self) -> SqliteLedger {
         let options = OpenOptions {
@@ -32,6 +38,10 @@ impl LedgerFixture for OnDisk {
             at: Timestamp::EPOCH,
         };
         SqliteLedger::open(&self.0.path().join("ledger.db"), &options).unwrap()
+    }
+
+    fn history(&self) -> Reader {
+        Reader::open(&self.0.path().join("ledger.db")).unwrap()
     }
 }
 

@@ -186,6 +186,7 @@ fn only_failures_without_an_answer_lengthen_the_pause() {
         FailureClass::AliasUnknown,
         FailureClass::JumpRefused,
         FailureClass::LocalFailure,
+        FailureClass::TakenOver,
     ];
     for class in FailureClass::ALL {
         let outcome = PassOutcome::Failed {

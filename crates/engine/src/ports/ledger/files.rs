@@ -1,6 +1,6 @@
 //! What the ledger records about files and their devices.
 
-use model::{BatchId, DeviceName, Digest, FileState, Identity, RelativePath, SourcePath, Timestamp};
+use model::{BatchId, Digest, FileState, Identity, RelativePath, SourcePath, Timestamp};
 
 use super::super::device::FolderNumbers;
 
@@ -101,13 +101,9 @@ pub struct ClaimedFolder {
     pub numbers: FolderNumbers,
 }
 
-/// A file that is published and about to be recorded.
+/// A file that is published and about to be recorded. Its pass and its device are those of the lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The pass that it belongs to (row of [`super::Ledger::begin_pass`]).
-    pub pass: RowId,
-    /// The device.
-    pub device: DeviceName,
     /// The source on the device.
     pub source: SourcePath,
     /// Its original path below the source.

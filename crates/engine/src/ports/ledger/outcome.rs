@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use model::{Amount, DeviceName, FailureClass, LeaveReason, SourcePath, Timestamp, WaitReason};
+use model::{Amount, FailureClass, LeaveReason, SourcePath, Timestamp, WaitReason};
 
 use super::super::device::{DiskUse, WriterCheck};
-use super::files::{Claim, ClockReading, CompressionFinding, RowId};
+use super::files::{Claim, ClockReading, CompressionFinding};
 
 /// The files that remain on a device after a pass: some of them named, all of them counted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -74,13 +74,9 @@ impl Reason {
     }
 }
 
-/// A pass that has ended.
+/// How the pass of a lease has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassEnd {
-    /// Its row.
-    pub pass: RowId,
-    /// The device.
-    pub device: DeviceName,
     /// When it ended.
     pub at: Timestamp,
     /// How it ended.

@@ -9,7 +9,6 @@ use crate::plan::Candidate;
 use crate::plan::oldest::Oldest;
 use crate::ports::{Clock as _, Ledger, Reason, Sighting, Unseen};
 use crate::recourse::PassError;
-use crate::rules::Mode;
 use crate::world::World;
 
 impl<W: World> Classifier<'_, '_, W> {
@@ -28,7 +27,7 @@ impl<W: World> Classifier<'_, '_, W> {
         let mut settled = Vec::new();
         for ((mut candidate, needed), first_seen) in looks.into_iter().zip(first_seen) {
             let rested = self.context.requested.since(first_seen);
-            if self.mode == Mode::Act && rested >= needed {
+            if self.lease.is_some() && rested >= needed {
                 candidate.settled_blind |= rested >= self.context.rules.settle_blind;
                 settled.push(candidate);
             } else {
@@ -43,9 +42,9 @@ impl<W: World> Classifier<'_, '_, W> {
     async fn record_sightings(&self, looks: &[(Candidate, Duration)]) -> Result<Vec<Timestamp>, PassError> {
         let now = self.visit.world.clock().steady();
         // A dry run records nothing, so it settles no file.
-        if self.mode == Mode::DryRun {
+        let Some(lease) = self.lease else {
             return Ok(vec![now; looks.len()]);
-        }
+        };
         let sightings = looks.iter().map(|(candidate, _)| Sighting {
             path: candidate.current_path.clone(),
             identity: candidate.identity,
@@ -55,10 +54,9 @@ impl<W: World> Classifier<'_, '_, W> {
         } else {
             Unseen::Forget
         };
-        let (device, source) = (&self.visit.device.name, self.visit.source);
-        let ledger = self.visit.world.ledger();
+        let (ledger, source) = (self.visit.world.ledger(), self.visit.source);
         Ok(ledger
-            .record_sightings(device, source, sightings.collect(), unseen, now)
+            .record_sightings(lease, source, sightings.collect(), unseen, now)
             .await?)
     }
 

@@ -2,9 +2,9 @@
 
 use std::iter::Peekable;
 
-use engine::ports::{CopyCheck, StoreInspection};
+use engine::ports::history::StoredCopies;
+use engine::ports::{CopyCheck, HistoryError, StoreInspection, StoredCopy};
 use futures_util::stream::{self, StreamExt as _};
-use ledger::{ReadError, StoredCopies, StoredCopy};
 
 use super::progress::Bar;
 
@@ -71,9 +71,9 @@ pub(super) fn by_name(copies: StoredCopies<'_>) -> Peekable<StoredCopies<'_>> {
 }
 
 /// The copies of the next names; empty at the end.
-pub(super) fn next_batch(copies: &mut Peekable<StoredCopies<'_>>) -> Result<Vec<CopiesOfName>, ReadError> {
+pub(super) fn next_batch(copies: &mut Peekable<StoredCopies<'_>>) -> Result<Vec<CopiesOfName>, HistoryError> {
     let mut batch: Vec<CopiesOfName> = Vec::new();
-    let is_wanted = |batch: &[CopiesOfName], next: &Result<StoredCopy, ReadError>| match next {
+    let is_wanted = |batch: &[CopiesOfName], next: &Result<StoredCopy, HistoryError>| match next {
         Ok(copy) => batch.len() < BATCH || has_name(batch.last(), copy),
         Err(_) => true,
     };

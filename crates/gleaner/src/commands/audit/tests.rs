@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use engine::ports::{Ledger as _, Record};
+use engine::ports::Record;
 use ledger::{OpenOptions, SqliteLedger};
 use model::{Digest, RelativePath};
 use sha2::{Digest as _, Sha256};
@@ -12,7 +12,7 @@ use storage::{InitOptions, SystemDisk};
 
 use crate::cli::{self, Global};
 use crate::commands::Context;
-use crate::commands::status::tests::{at, printed, record};
+use crate::commands::status::tests::{at, printed, record, record_files};
 use crate::environment::Environment;
 use crate::exit::ExitStatus;
 
@@ -50,7 +50,7 @@ impl Fixture {
                 .iter()
                 .map(|(name, content)| recorded(name, content))
                 .collect();
-            ledger.record(records).await.unwrap();
+            record_files(&ledger, "d", records).await;
         });
         for (name, content) in files {
             fixture.write(name, content);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use ledger::FileRow;
+use engine::ports::FileRow;
 
 use crate::commands::status::times::rfc3339;
 use crate::output::Output;

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::io;
 
-use ledger::FileRow;
+use engine::ports::FileRow;
 use serde_json::{Value, json};
 
 use crate::commands::status::times::rfc3339;

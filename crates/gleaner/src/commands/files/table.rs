@@ -2,7 +2,7 @@
 
 use std::io;
 
-use ledger::FileRow;
+use engine::ports::FileRow;
 use model::{DeviceName, Timestamp};
 
 use crate::commands::status::times;

@@ -2,12 +2,11 @@
 
 use std::io;
 
-use engine::ports::{Ledger as _, Record};
-use ledger::FileFilter;
+use engine::ports::{FileFilter, FileRow, Ledger as _, Record};
 use model::{FileState, LeaveReason, RelativePath};
 
 use super::{FileFormat, csv, json, names, print, table};
-use crate::commands::status::tests::{LedgerFixture, at, printed, record};
+use crate::commands::status::tests::{LedgerFixture, at, printed, record, record_files};
 use crate::output::Output;
 
 /// Files in every state, with hostile names.
@@ -20,18 +19,16 @@ async fn a_record() -> LedgerFixture {
         already_stored: true,
         ..record("raspberry2", "day/2.jpg")
     };
-    let records = vec![
-        record("raspberry1", "day/1.jpg"),
-        record("raspberry1", &b"a,b \"c\"\n\x1b[2J\xff.jpg"[..]),
-        conflict,
-        record("camera-on-the-mast", "=cmd()|'x'"),
-    ];
-    let rows = ledger.record(records).await.unwrap();
-    let settled = vec![
-        (rows[0], FileState::Released, None),
-        (rows[3], FileState::Kept, Some(LeaveReason::KeptByRule)),
-    ];
-    ledger.set_states(settled, at(-3500)).await.unwrap();
+    let odd = record("raspberry1", &b"a,b \"c\"\n\x1b[2J\xff.jpg"[..]);
+    let ours = vec![record("raspberry1", "day/1.jpg"), odd];
+    let (lease, rows) = record_files(&ledger, "raspberry1", ours).await;
+    let released = vec![(rows[0], FileState::Released, None)];
+    ledger.set_states(&lease, released, at(-3500)).await.unwrap();
+    record_files(&ledger, "raspberry2", vec![conflict]).await;
+    let (name, formula) = ("camera-on-the-mast", "=cmd()|'x'");
+    let (lease, rows) = record_files(&ledger, name, vec![record(name, formula)]).await;
+    let kept = vec![(rows[0], FileState::Kept, Some(LeaveReason::KeptByRule))];
+    ledger.set_states(&lease, kept, at(-3500)).await.unwrap();
     fixture
 }
 
@@ -96,7 +93,7 @@ impl FileFormat for Counting {
     fn begin(&mut self, _: &mut Output) -> io::Result<()> {
         Ok(())
     }
-    fn file(&mut self, _: &ledger::FileRow, output: &mut Output) -> io::Result<()> {
+    fn file(&mut self, _: &FileRow, output: &mut Output) -> io::Result<()> {
         self.0 += 1;
         output.line("x".repeat(100))?;
         output.flush()
@@ -108,7 +105,7 @@ async fn a_closed_pipe_ends_the_list() {
     let fixture = LedgerFixture::new();
     let ledger = fixture.ledger();
     let records = (0..5000).map(|number| record("raspberry1", format!("{number}")));
-    ledger.record(records.collect()).await.unwrap();
+    record_files(&ledger, "raspberry1", records.collect()).await;
 
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);

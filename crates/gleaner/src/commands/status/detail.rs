@@ -2,9 +2,8 @@
 
 use std::io;
 
-use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, RemainingFile};
+use engine::ports::{ClockReading, DeviceStatus, DiskUse, PassOutcome, PastPass, Reason, RemainingFile};
 use health::{ActionCause, DeviceState};
-use ledger::{DeviceStatus, PassSummary};
 use model::{Amount, SourcePath, Timestamp, escaped};
 
 use crate::output::Output;
@@ -20,7 +19,7 @@ const MAX_FILES: usize = 20;
 pub(super) fn print(
     device: &DeviceView,
     remaining: &[RemainingFile],
-    passes: &[PassSummary],
+    passes: &[PastPass],
     now: Timestamp,
     colors: Colors,
     output: &mut Output,
@@ -199,7 +198,7 @@ fn print_files(
     }
 }
 
-fn print_passes(passes: &[PassSummary], colors: Colors, output: &mut Output) -> io::Result<()> {
+fn print_passes(passes: &[PastPass], colors: Colors, output: &mut Output) -> io::Result<()> {
     if passes.is_empty() {
         return Ok(());
     }
@@ -218,7 +217,7 @@ fn print_passes(passes: &[PassSummary], colors: Colors, output: &mut Output) -> 
 
 /// Formats the outcome of a pass. Only the newest pass can be in progress: one process at a time holds the
 /// ledger.
-fn outcome(pass: &PassSummary, newest: bool) -> String {
+fn outcome(pass: &PastPass, newest: bool) -> String {
     let released = || format!("{} released", amount::files_and_bytes(pass.released));
     match &pass.outcome {
         None if newest => "in progress, or aborted".into(),

@@ -3,8 +3,7 @@
 
 use std::io::Write as _;
 
-use engine::ports::{ClockReading, DiskUse, Reason, RemainingFile, WriterCheck};
-use ledger::PassSummary;
+use engine::ports::{ClockReading, DiskUse, PastPass, Reason, RemainingFile, WriterCheck};
 use model::{Amount, SourcePath, Timestamp};
 use serde_json::{Value, json};
 
@@ -77,7 +76,7 @@ fn count(count: Amount) -> Value {
     json!({"files": count.files, "bytes": count.bytes})
 }
 
-fn pass(pass: &PassSummary) -> Value {
+fn pass(pass: &PastPass) -> Value {
     json!({
         "begun": rfc3339(pass.begun),
         "ended": pass.ended.map(rfc3339),

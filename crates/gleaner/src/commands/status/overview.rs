@@ -2,9 +2,8 @@
 
 use std::io;
 
-use engine::ports::DiskUse;
+use engine::ports::{DeviceStatus, DiskUse};
 use health::{ActionCause, DeviceState};
-use ledger::DeviceStatus;
 use model::{Amount, SourcePath, Timestamp};
 
 use crate::output::Output;

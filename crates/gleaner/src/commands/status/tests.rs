@@ -5,14 +5,14 @@ mod fixture;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use ledger::Reader;
+use engine::ports::History;
 use model::Timestamp;
 
 use super::{Colors, StatusQuery, detail, json, overview, times};
 use crate::output::Output;
 
 use fixture::ledger_with_every_state;
-pub(in crate::commands) use fixture::{LedgerFixture, at, record};
+pub(in crate::commands) use fixture::{LedgerFixture, at, record, record_files};
 
 /// The printed text.
 pub(in crate::commands) fn printed<E: std::fmt::Debug>(
@@ -37,7 +37,7 @@ pub(in crate::commands) fn printed<E: std::fmt::Debug>(
     String::from_utf8(bytes).unwrap()
 }
 
-fn overview_of(fixture: &LedgerFixture, reader: Option<&Reader>, colours: bool) -> String {
+fn overview_of(fixture: &LedgerFixture, reader: Option<&dyn History>, colours: bool) -> String {
     let query = StatusQuery {
         reader,
         config: &fixture.config,

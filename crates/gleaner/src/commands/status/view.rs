@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use engine::ports::{DiskUse, PassOutcome, Reason, WriterCheck};
+use engine::ports::{DeviceStatus, DiskUse, PassOutcome, PastPass, Reason, WriterCheck};
 use health::{DeviceFacts, DeviceState, DiskSpace, PassResult, Remaining, RemainingReason};
-use ledger::{DeviceStatus, PassSummary};
 use model::{Amount, DeviceName, SourcePath, Timestamp};
 
 /// A device and its record.
@@ -112,7 +111,7 @@ impl DeviceView {
     }
 }
 
-fn outcome(pass: Option<&PassSummary>) -> Option<&PassOutcome> {
+fn outcome(pass: Option<&PastPass>) -> Option<&PassOutcome> {
     pass.and_then(|pass| pass.outcome.as_ref())
 }
 

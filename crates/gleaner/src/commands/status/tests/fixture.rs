@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use engine::ports::{
-    ClockReading, DeviceReport, DiskUse, Ledger as _, PassEnd, PassOutcome, Reason, Record, Remaining,
-    RemainingFile, RowId, WriterCheck,
+    ClockReading, DeviceReport, DiskUse, Ledger as _, PassEnd, PassLease, PassOutcome, Reason, Record,
+    Remaining, RemainingFile, RowId, WriterCheck,
 };
 use ledger::{OpenOptions, Reader, SqliteLedger};
 use model::{
@@ -60,8 +60,6 @@ pub(in crate::commands) fn at(seconds: i64) -> Timestamp {
 pub(in crate::commands) fn record(device: &str, path: impl AsRef<[u8]>) -> Record {
     let path = RelativePath::new(path).unwrap();
     Record {
-        pass: RowId(1),
-        device: DeviceName::new(device).unwrap(),
         source: source(),
         store_name: RelativePath::new(device).unwrap().join(&path),
         path,
@@ -92,11 +90,36 @@ async fn pass(
     outcome: PassOutcome,
     more: impl FnOnce(&mut PassEnd),
 ) {
+    let lease = begin(ledger, device, seconds).await;
+    finish(ledger, &lease, seconds, outcome, more).await;
+}
+
+/// Begins a pass this many seconds ago.
+async fn begin(ledger: &SqliteLedger, device: &str, seconds: i64) -> PassLease {
     let device = DeviceName::new(device).unwrap();
-    let row = ledger.begin_pass(&device, at(-seconds)).await.unwrap();
+    ledger.begin_pass(&device, at(-seconds)).await.unwrap()
+}
+
+/// Records files in a pass of their own. The pass stays unfinished.
+pub(in crate::commands) async fn record_files(
+    ledger: &SqliteLedger,
+    device: &str,
+    records: Vec<Record>,
+) -> (PassLease, Vec<RowId>) {
+    let lease = begin(ledger, device, 3600).await;
+    let rows = ledger.record(&lease, records).await.unwrap();
+    (lease, rows)
+}
+
+/// Ends the pass of a lease ten seconds after it began.
+async fn finish(
+    ledger: &SqliteLedger,
+    lease: &PassLease,
+    seconds: i64,
+    outcome: PassOutcome,
+    more: impl FnOnce(&mut PassEnd),
+) {
     let mut end = PassEnd {
-        pass: row,
-        device,
         at: at(10 - seconds),
         outcome,
         released: Amount::ZERO,
@@ -106,7 +129,7 @@ async fn pass(
         remaining: None,
     };
     more(&mut end);
-    ledger.finish_pass(end).await.unwrap();
+    ledger.finish_pass(lease, end).await.unwrap();
 }
 
 fn failed(class: FailureClass, message: &str) -> PassOutcome {
@@ -165,21 +188,13 @@ pub(super) async fn ledger_with_every_state() -> LedgerFixture {
         .bind_store(&StoreId::new("store-1").unwrap())
         .await
         .unwrap();
-    let rows = ledger
-        .record(
-            [
-                record("raspberry1", "day/1.jpg"),
-                record("raspberry1", "day/2.jpg"),
-                record("raspberry1", "day/3.jpg"),
-                record("old-one", "day/1.jpg"),
-            ]
-            .into(),
-        )
-        .await
-        .unwrap();
+    let days = ["day/1.jpg", "day/2.jpg", "day/3.jpg"];
+    let records = days.map(|path| record("raspberry1", path));
+    let (lease, rows) = record_files(&ledger, "raspberry1", records.into()).await;
     let released = rows.iter().take(2).map(|row| (*row, FileState::Released, None));
-    ledger.set_states(released.collect(), at(-3500)).await.unwrap();
-    pass(&ledger, "raspberry1", 3600, PassOutcome::Well, |end| {
+    let released = released.collect();
+    ledger.set_states(&lease, released, at(-3500)).await.unwrap();
+    finish(&ledger, &lease, 3600, PassOutcome::Well, |end| {
         end.stored = Amount::new(3, 7_037_034);
         end.released = Amount::new(2, 4_691_356);
     })
@@ -260,5 +275,8 @@ async fn devices_with_problems(ledger: &SqliteLedger) {
         end.remaining = Some(remaining(&files, &[(unproved, 1, 1_000_000)]));
     })
     .await;
-    pass(ledger, "old-one", 700_000, PassOutcome::Well, |_| ()).await;
+    let lease = begin(ledger, "old-one", 700_000).await;
+    let file = vec![record("old-one", "day/1.jpg")];
+    ledger.record(&lease, file).await.unwrap();
+    finish(ledger, &lease, 700_000, PassOutcome::Well, |_| ()).await;
 }

@@ -1,6 +1,6 @@
 //! A ledger to check, and the records that the checks make.
 
-use engine::ports::{Ledger, Record, RowId, Sighting, Unseen};
+use engine::ports::{History, Ledger, PassLease, Record, Sighting, Unseen};
 use model::{BatchId, DeviceName, Digest, Identity, SourcePath, Timestamp};
 
 use crate::simulator::conformance::{message, path};
@@ -9,9 +9,14 @@ use crate::simulator::conformance::{message, path};
 pub trait LedgerFixture {
     /// The implementation under test.
     type Ledger: Ledger;
+    /// The same ledger as a command reads it.
+    type History: History;
 
     /// Opens the ledger as a new process does, after the previous process has ended.
     fn open(&self) -> Self::Ledger;
+
+    /// Opens the ledger for reading, while a process may be writing it.
+    fn history(&self) -> Self::History;
 }
 
 pub(super) fn device(name: &str) -> Result<DeviceName, String> {
@@ -36,10 +41,8 @@ pub(super) fn identity(size: u64) -> Identity {
     }
 }
 
-pub(super) fn record(row: RowId, name: &str, size: u64) -> Result<Record, String> {
+pub(super) fn record(name: &str, size: u64) -> Result<Record, String> {
     Ok(Record {
-        pass: row,
-        device: device("bee")?,
         source: source("/photos")?,
         path: path(name)?,
         identity: identity(size),
@@ -52,21 +55,28 @@ pub(super) fn record(row: RowId, name: &str, size: u64) -> Result<Record, String
     })
 }
 
-pub(super) async fn begin(ledger: &impl Ledger) -> Result<RowId, String> {
-    ledger.begin_pass(&device("bee")?, at(0)).await.map_err(message)
+/// Begins a pass over the device `bee`.
+pub(super) async fn begin(ledger: &impl Ledger) -> Result<PassLease, String> {
+    begin_over(ledger, "bee").await
+}
+
+pub(super) async fn begin_over(ledger: &impl Ledger, name: &str) -> Result<PassLease, String> {
+    ledger.begin_pass(&device(name)?, at(0)).await.map_err(message)
 }
 
 pub(super) async fn record_sightings(
     ledger: &impl Ledger,
+    lease: &PassLease,
     folder: &str,
     files: &[(&str, u64)],
     seconds: i64,
 ) -> Result<Vec<Timestamp>, String> {
-    record_sightings_among(ledger, folder, files, Unseen::Forget, seconds).await
+    record_sightings_among(ledger, lease, folder, files, Unseen::Forget, seconds).await
 }
 
 pub(super) async fn record_sightings_among(
     ledger: &impl Ledger,
+    lease: &PassLease,
     folder: &str,
     files: &[(&str, u64)],
     others: Unseen,
@@ -80,7 +90,7 @@ pub(super) async fn record_sightings_among(
     };
     let sightings: Result<Vec<Sighting>, String> = files.iter().map(sighting).collect();
     ledger
-        .record_sightings(&device("bee")?, &source(folder)?, sightings?, others, at(seconds))
+        .record_sightings(lease, &source(folder)?, sightings?, others, at(seconds))
         .await
         .map_err(message)
 }

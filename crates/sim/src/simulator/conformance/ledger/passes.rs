@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use engine::ports::{
     Claim, ClaimedFolder, ClockReading, CompressionFinding, DeviceReport, FolderNumbers, Ledger, PassEnd,
-    PassOutcome, RowId,
+    PassOutcome,
 };
 
 use model::Amount;
 
-use super::fixture::{LedgerFixture, at, begin, device, source};
+use super::fixture::{LedgerFixture, at, begin, begin_over, device, source};
 use crate::simulator::conformance::{Checked, ensure, message, same};
 
-pub(super) fn end(pass: RowId, clock: Option<ClockReading>) -> Result<PassEnd, String> {
+pub(super) fn end(clock: Option<ClockReading>) -> PassEnd {
     let report = clock.map(|clock| DeviceReport {
         seen_at: clock.at,
         compression: Some(CompressionFinding {
@@ -26,9 +26,7 @@ pub(super) fn end(pass: RowId, clock: Option<ClockReading>) -> Result<PassEnd, S
         shortcomings: Vec::new(),
         writer_check: None,
     });
-    Ok(PassEnd {
-        pass,
-        device: device("bee")?,
+    PassEnd {
         at: at(5),
         outcome: PassOutcome::Well,
         released: Amount::ZERO,
@@ -36,7 +34,7 @@ pub(super) fn end(pass: RowId, clock: Option<ClockReading>) -> Result<PassEnd, S
         took: Duration::from_secs(1),
         report,
         remaining: None,
-    })
+    }
 }
 
 pub(super) async fn claims_last_until_their_device_reports_others<P: LedgerFixture>(fixture: &P) -> Checked {
@@ -65,13 +63,12 @@ pub(super) async fn claims_last_until_their_device_reports_others<P: LedgerFixtu
         ("bee", vec![(source("/photos")?, claim(u64::MAX))]),
     ] {
         let ledger = fixture.open();
-        let pass = ledger.begin_pass(&device(name)?, at(0)).await.map_err(message)?;
-        let mut end = end(pass, Some(clock.clone()))?;
-        end.device = device(name)?;
+        let lease = begin_over(&ledger, name).await?;
+        let mut end = end(Some(clock.clone()));
         if let Some(report) = &mut end.report {
             report.claims = claims;
         }
-        ledger.finish_pass(end).await.map_err(message)?;
+        ledger.finish_pass(&lease, end).await.map_err(message)?;
     }
     let mut known = fixture.open().claims().await.map_err(message)?;
     known.sort_by_key(|(device, ..)| device.clone());
@@ -96,12 +93,14 @@ pub(super) async fn the_last_reported_clock_is_kept<P: LedgerFixture>(fixture: &
     )?;
     let first = begin(&ledger).await?;
     ledger
-        .finish_pass(end(first, Some(clock.clone()))?)
+        .finish_pass(&first, end(Some(clock.clone())))
         .await
         .map_err(message)?;
     let second = begin(&ledger).await?;
-    ensure(first != second, || "two passes have one row".to_owned())?;
-    ledger.finish_pass(end(second, None)?).await.map_err(message)?;
+    ensure(first.row() != second.row(), || {
+        "two passes have one row".to_owned()
+    })?;
+    ledger.finish_pass(&second, end(None)).await.map_err(message)?;
     same(
         "after a pass without a clock",
         &ledger.last_clock(&device("bee")?).await.map_err(message)?,

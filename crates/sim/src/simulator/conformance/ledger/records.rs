@@ -11,14 +11,14 @@ pub(super) async fn known_files_are_returned_in_the_order_requested<P: LedgerFix
     fixture: &P,
 ) -> Checked {
     let ledger = fixture.open();
-    let pass = begin(&ledger).await?;
+    let lease = begin(&ledger).await?;
     let odd = path(b"\xff'\n\x01")?;
     let second = Record {
         path: odd.clone(),
-        ..record(pass, "b", 20)?
+        ..record("b", 20)?
     };
     let rows = ledger
-        .record(vec![record(pass, "a", 10)?, second])
+        .record(&lease, vec![record("a", 10)?, second])
         .await
         .map_err(message)?;
     same("rows", &rows.len(), &2)?;
@@ -49,17 +49,17 @@ pub(super) async fn known_files_are_returned_in_the_order_requested<P: LedgerFix
 
 pub(super) async fn the_newest_row_of_a_path_is_returned<P: LedgerFixture>(fixture: &P) -> Checked {
     let ledger = fixture.open();
-    let pass = begin(&ledger).await?;
+    let lease = begin(&ledger).await?;
     ledger
-        .record(vec![record(pass, "a", 10)?])
+        .record(&lease, vec![record("a", 10)?])
         .await
         .map_err(message)?;
     // The collector's clock may have been set back: the order of records counts, not their time.
     let again = Record {
         at: at(-1000),
-        ..record(pass, "a", 11)?
+        ..record("a", 11)?
     };
-    ledger.record(vec![again]).await.map_err(message)?;
+    ledger.record(&lease, vec![again]).await.map_err(message)?;
     let found = ledger
         .known_files(&device("bee")?, &source("/photos")?, &[path("a")?])
         .await
@@ -74,9 +74,9 @@ pub(super) async fn the_newest_row_of_a_path_is_returned<P: LedgerFixture>(fixtu
 
 pub(super) async fn devices_and_sources_share_nothing<P: LedgerFixture>(fixture: &P) -> Checked {
     let ledger = fixture.open();
-    let pass = begin(&ledger).await?;
+    let lease = begin(&ledger).await?;
     ledger
-        .record(vec![record(pass, "a", 10)?])
+        .record(&lease, vec![record("a", 10)?])
         .await
         .map_err(message)?;
     for (name, folder) in [("wasp", "/photos"), ("bee", "/videos")] {
@@ -100,13 +100,13 @@ pub(super) async fn only_stored_files_with_a_batch_are_withdrawn_rows<P: LedgerF
     fixture: &P,
 ) -> Checked {
     let ledger = fixture.open();
-    let pass = begin(&ledger).await?;
+    let lease = begin(&ledger).await?;
     let in_place = Record {
         withdrawn: None,
-        ..record(pass, "in fixture", 1)?
+        ..record("in fixture", 1)?
     };
-    let records = vec![record(pass, "a", 10)?, record(pass, "b", 20)?, in_place];
-    let rows = ledger.record(records).await.map_err(message)?;
+    let records = vec![record("a", 10)?, record("b", 20)?, in_place];
+    let rows = ledger.record(&lease, records).await.map_err(message)?;
     let (Some(first), Some(second), Some(third)) = (rows.first(), rows.get(1), rows.get(2)) else {
         return Err("rows are missing".to_owned());
     };
@@ -115,7 +115,7 @@ pub(super) async fn only_stored_files_with_a_batch_are_withdrawn_rows<P: LedgerF
         (*first, FileState::Released, None),
         (*third, FileState::Kept, kept),
     ];
-    ledger.set_states(settled, at(1)).await.map_err(message)?;
+    ledger.set_states(&lease, settled, at(1)).await.map_err(message)?;
     let (bee, photos) = (device("bee")?, source("/photos")?);
     let withdrawn = ledger.withdrawn_rows(&bee, &photos).await.map_err(message)?;
     let rows_found: Vec<RowId> = withdrawn.iter().map(|row| row.row).collect();
@@ -128,12 +128,12 @@ pub(super) async fn only_stored_files_with_a_batch_are_withdrawn_rows<P: LedgerF
 
 pub(super) async fn committed_data_is_there_for_the_next_process<P: LedgerFixture>(fixture: &P) -> Checked {
     let first = fixture.open();
-    let (id, pass) = (first.id().clone(), begin(&first).await?);
+    let (id, lease) = (first.id().clone(), begin(&first).await?);
     let rows = first
-        .record(vec![record(pass, "a", 10)?])
+        .record(&lease, vec![record("a", 10)?])
         .await
         .map_err(message)?;
-    record_sightings(&first, "/photos", &[("b", 1)], 0).await?;
+    record_sightings(&first, &lease, "/photos", &[("b", 1)], 0).await?;
     drop(first);
     let second = fixture.open();
     same("id", second.id(), &id)?;
@@ -143,23 +143,24 @@ pub(super) async fn committed_data_is_there_for_the_next_process<P: LedgerFixtur
         .map_err(message)?;
     let row = found.into_iter().flatten().next().map(|known| known.row);
     same("row", &row, &rows.first().copied())?;
+    let again = begin(&second).await?;
     same(
         "sightings",
-        &record_sightings(&second, "/photos", &[("b", 1)], 9).await?,
+        &record_sightings(&second, &again, "/photos", &[("b", 1)], 9).await?,
         &vec![at(0)],
     )?;
-    ensure(begin(&second).await? != pass, || {
+    ensure(again.row() != lease.row(), || {
         "the row of an earlier pass is given again".to_owned()
     })
 }
 
 pub(super) async fn concurrent_records_get_rows_of_their_own<P: LedgerFixture>(fixture: &P) -> Checked {
     let ledger = fixture.open();
-    let pass = begin(&ledger).await?;
+    let lease = begin(&ledger).await?;
     let names: Vec<String> = (0..50).map(|number| format!("file-{number}")).collect();
     let recording = names.iter().map(|name| async {
         let row = ledger
-            .record(vec![record(pass, name, 1)?])
+            .record(&lease, vec![record(name, 1)?])
             .await
             .map_err(message)?;
         row.first().copied().ok_or_else(|| "no row".to_owned())

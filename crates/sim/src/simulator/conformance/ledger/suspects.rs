@@ -3,15 +3,15 @@
 use engine::ports::{Ledger, MAX_SUSPECTS, Suspicion};
 use model::RelativePath;
 
-use super::fixture::{LedgerFixture, device, source};
+use super::fixture::{LedgerFixture, begin, device, source};
 use crate::simulator::conformance::{Checked, ensure, message, path, same};
 
 pub(super) async fn suspects_keep_their_count_and_their_order<P: LedgerFixture>(fixture: &P) -> Checked {
     let ledger = fixture.open();
-    let (bee, photos) = (device("bee")?, source("/photos")?);
+    let (lease, photos) = (begin(&ledger).await?, source("/photos")?);
     let paths = |names: &[&str]| names.iter().map(path).collect::<Result<Vec<_>, _>>();
     same("before any", &suspects(&ledger, "/photos").await?, &vec![])?;
-    let nothing_to_clear = ledger.clear_suspects(&bee, &photos, paths(&["a"])?);
+    let nothing_to_clear = ledger.clear_suspects(&lease, &photos, paths(&["a"])?);
     nothing_to_clear.await.map_err(message)?;
     for (of, names) in [
         ("/photos", ["a", "b"]),
@@ -19,14 +19,15 @@ pub(super) async fn suspects_keep_their_count_and_their_order<P: LedgerFixture>(
         ("/photos", ["c", "a"]),
     ] {
         let of = source(of)?;
-        let noted = ledger.record_suspects(&bee, &of, paths(&names)?);
+        let noted = ledger.record_suspects(&lease, &of, paths(&names)?);
         noted.await.map_err(message)?;
     }
-    let cleared = ledger.clear_suspects(&bee, &photos, paths(&["c", "d"])?);
+    let cleared = ledger.clear_suspects(&lease, &photos, paths(&["c", "d"])?);
     cleared.await.map_err(message)?;
     drop(ledger);
 
     let ledger = fixture.open();
+    let lease = begin(&ledger).await?;
     let (photos_now, films_now) = (
         suspects(&ledger, "/photos").await?,
         suspects(&ledger, "/films").await?,
@@ -53,7 +54,7 @@ pub(super) async fn suspects_keep_their_count_and_their_order<P: LedgerFixture>(
         .map(|number| path(format!("f{number}")))
         .collect();
     ledger
-        .record_suspects(&bee, &photos, many?)
+        .record_suspects(&lease, &photos, many?)
         .await
         .map_err(message)?;
     let kept = suspects(&ledger, "/photos").await?;

@@ -1,0 +1,1 @@
+SELECT id FROM device WHERE name = :name AND lease_token = :token;

@@ -1,1 +1,0 @@
-UPDATE device SET last_attempt = :at WHERE id = :device;
