@@ -1,8 +1,8 @@
 //! The ledger: the durable record of one collector, in an SQLite file.
 //!
 //! One process writes it ([`SqliteLedger`], the engine's port `Ledger`). Any number of processes can read it
-//! at the same time ([`Reader`], the port `History`) or copy it ([`backup()`]). The ledger is a record, not an
-//! authority: losing it, or restoring an old one, costs time and no data.
+//! at the same time ([`Reader`], the port `History`) or copy it ([`backup()`]). The ledger is a record, not
+//! an authority: losing it, or restoring an old one, costs time and no data.
 //!
 //! Begin reading with [`ledger`], then [`worker`] for how requests become transactions; the tables are in
 //! `sql/schema.sql`.

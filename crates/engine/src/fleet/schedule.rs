@@ -50,8 +50,8 @@ impl From<&PassOutcome> for Contact {
     /// A failure that an operator must repair, such as a refused key, never lengthens the pause: the operator
     /// repairs it and expects the device to be served within `every`. [`FailureClass::StartingUp`] is an
     /// answer here, unlike in the exit status: the device is back and soon lets gleaner in. A fault of the
-    /// collector, an unknown alias, a refusal by the jump host and a pass that another collector took over say
-    /// nothing about the device.
+    /// collector, an unknown alias, a refusal by the jump host and a pass that another collector took over
+    /// say nothing about the device.
     fn from(outcome: &PassOutcome) -> Self {
         use FailureClass as Class;
         let class = match outcome {

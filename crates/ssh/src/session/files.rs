@@ -103,8 +103,8 @@ where
     of_each.collect::<Option<_>>().ok_or_else(unanswered)
 }
 
-/// The failure where a result is missing. Without it, the results after the missing one would be taken for those
-/// of other files.
+/// The failure where a result is missing. Without it, the results after the missing one would be taken for
+/// those of other files.
 pub(super) fn unanswered() -> DeviceFailure {
     DeviceFailure::new(
         FailureClass::Protocol,
