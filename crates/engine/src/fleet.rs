@@ -1,6 +1,6 @@
 //! The fleet: which devices are visited, how many at a time, and when.
 //!
-//! [`sweep`] visits every device once. [`run_device`] visits one, within the same bounds. [`schedule`]
+//! [`sweep()`] visits every device once. [`run_device`] visits one, within the same bounds. [`schedule`]
 //! decides when a device is due; it is pure, and the daemon acts on it.
 
 pub mod schedule;

@@ -4,7 +4,7 @@
 //! at the same time ([`Reader`], the port `History`) or copy it ([`backup()`]). The ledger is a record, not
 //! an authority: losing it, or restoring an old one, costs time and no data.
 //!
-//! Begin reading with [`ledger`], then [`worker`] for how requests become transactions; the tables are in
+//! Begin reading with [`ledger`], then `worker.rs` for how requests become transactions; the tables are in
 //! `sql/schema.sql`.
 
 #![allow(clippy::doc_markdown, reason = "SQLite is a name, not code")]

@@ -57,7 +57,7 @@ pub struct Target {
 /// Whether ssh compresses what it carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
-    /// Whichever brings files sooner, as measured while they come: see [`crate::compression`].
+    /// The one that brings files sooner, as measured while they arrive (`compression.rs`).
     #[default]
     Auto,
     /// Compress.

@@ -19,13 +19,14 @@ pub(super) struct EventLines {
 
 impl Reporter for EventLines {
     fn report(&self, at: Timestamp, event: &Event) {
-        let Some(mut object) = object(event) else { return };
-        object["at"] = jiff::Timestamp::from_nanosecond(at.nanoseconds().into())
-            .unwrap_or_default()
-            .to_string()
-            .into();
+        let Some(Value::Object(mut object)) = object(event) else {
+            return;
+        };
+        // Every time of 64 bits of nanoseconds is one of jiff's.
+        let at = jiff::Timestamp::from_nanosecond(at.nanoseconds().into()).unwrap_or_default();
+        object.insert("at".into(), at.to_string().into());
         let _writing = self.writing.lock();
-        let mut line = object.to_string();
+        let mut line = Value::Object(object).to_string();
         line.push('\n');
         // A closed pipe does not stop the sweep.
         let mut output = std::io::stdout().lock();

@@ -106,7 +106,7 @@ fn a_dry_run_lists_what_would_be_done_and_changes_nothing() {
 }
 
 /// Every file and folder of the collector, with the digest of each file, except for the shared memory of
-/// SQLite.
+/// `SQLite`.
 fn collector_files(fleet: &Fleet) -> (BTreeMap<PathBuf, String>, Vec<PathBuf>) {
     let (mut files, mut folders) = (BTreeMap::new(), Vec::new());
     for folder in ["store", "ledger", "home", "tmp", "run"].map(|name| fleet.path(name)) {

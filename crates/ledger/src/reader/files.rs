@@ -51,10 +51,10 @@ impl<'a> Files<'a> {
     /// Reads the next page of the source at the front, or moves on to the next source; `None` at the end.
     fn read_page(&mut self) -> Option<Result<(), HistoryError>> {
         let (source, after) = (self.sources.front()?, self.after);
-        let query = if !self.filter.selects_state(FileState::Released) {
-            FILES_UNRELEASED
-        } else {
+        let query = if self.filter.selects_state(FileState::Released) {
             FILES
+        } else {
+            FILES_UNRELEASED
         };
         let rows = match self.reader.query(|ledger| page(ledger, query, source, after)) {
             Ok(rows) => rows,

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use engine::ports::{Ledger as _, LedgerError, PassOutcome, RowId};
 use model::FileState;
 
@@ -18,7 +20,7 @@ fn dump(temp: &TempLedger) -> String {
         while let Some(row) = rows.next().unwrap() {
             let values = (0..columns).map(|column| row.get::<_, rusqlite::types::Value>(column));
             let values: Vec<_> = values.map(Result::unwrap).collect();
-            text.push_str(&format!("{table} {values:?}\n"));
+            writeln!(text, "{table} {values:?}").unwrap();
         }
     }
     text

@@ -156,23 +156,23 @@ pub(super) async fn a_status_has_the_last_report_and_all_totals<P: LedgerFixture
     }
     ledger.finish_pass(&lease, ended).await.map_err(message)?;
     let (history, bee) = (fixture.history(), device("bee")?);
-    let status = history.device(&bee, at(6)).map_err(message)?.ok_or("no status")?;
-    same("last seen", &status.last_seen, &Some(at(1)))?;
-    same("clock", &status.clock, &Some(clock))?;
+    let known = history.device(&bee, at(6)).map_err(message)?.ok_or("no status")?;
+    same("last seen", &known.last_seen, &Some(at(1)))?;
+    same("clock", &known.clock, &Some(clock))?;
     same(
         "shortcomings",
-        &status.shortcomings,
+        &known.shortcomings,
         &vec!["no digest tool".to_owned()],
     )?;
-    same("disks", &status.disks, &vec![(source("/photos")?, None)])?;
+    same("disks", &known.disks, &vec![(source("/photos")?, None)])?;
     let totals = StateTotals {
         stored: Amount::new(2, 50),
         released: Amount::new(1, 20),
         kept: Amount::new(1, 30),
     };
-    same("totals", &status.totals, &totals)?;
-    same("stored today", &status.stored_today, &Amount::new(3, 60))?;
-    same("released today", &status.released_today, &Amount::new(1, 20))?;
+    same("totals", &known.totals, &totals)?;
+    same("stored today", &known.stored_today, &Amount::new(3, 60))?;
+    same("released today", &known.released_today, &Amount::new(1, 20))?;
     let tomorrow = history
         .device(&bee, at(86_400))
         .map_err(message)?
