@@ -31,11 +31,11 @@ pub(crate) fn hold(input: &[u8]) {
 }
 
 fn words(words: &[u8]) {
-    let kept = last_words(words, usize::MAX);
+    let kept = tail_of(words, usize::MAX);
     assert!(kept.0.len() <= 3 * 16 * 1024, "more is kept than the limit");
     assert_eq!(
         kept,
-        last_words(words, 7),
+        tail_of(words, 7),
         "the words depend on how the stream is split"
     );
     let statuses = [None, Some(255), Some(254), Some(127), Some(1), Some(0)];
@@ -52,7 +52,7 @@ fn words(words: &[u8]) {
 }
 
 /// What is kept of a stream that arrives in pieces, and whether it reported an authentication.
-fn last_words(words: &[u8], step: usize) -> (String, bool) {
+fn tail_of(words: &[u8], step: usize) -> (String, bool) {
     // A long stream in small pieces takes long and finds nothing new.
     let step = step.max(words.len() / 64).max(1);
     let pieces: Vec<Vec<u8>> = words.chunks(step).map(<[u8]>::to_vec).collect();

@@ -51,7 +51,8 @@ pub struct Contents {
 
 /// Examines a device. The listing of a source is given up after `max_listing_time`.
 ///
-/// Fails if the device fails. A failure that concerns one source only is in its place.
+/// Fails if the device fails, also over a listing without end. A source that is missing, or that the login
+/// may not read, has its failure in its place.
 pub async fn probe<D: Devices>(
     devices: &D,
     device: &DeviceName,

@@ -233,14 +233,10 @@ pub fn device_rules(config: &Config) -> Vec<DeviceRules> {
     config.devices.iter().map(of_device).collect()
 }
 
-/// The time limit of a listing, as a multiple of `stall_timeout`: 15 minutes by default. A link of 2 KB/s
-/// carries 20,000 new files in that time. The next pass sees the files behind them, even if these files stay
-/// on the device.
-const LISTING_STALL_TIMEOUTS: u32 = 15;
-
-/// The time limit of a listing.
+/// The time limit of a listing: 15 minutes by default. A link of 2 KB/s carries 20,000 new files in that
+/// time. The next pass sees the files behind them, even if these files stay on the device.
 pub fn max_listing_time(rules: &resolved::Rules) -> Duration {
-    rules.stall_timeout.saturating_mul(LISTING_STALL_TIMEOUTS)
+    rules.stall_timeout.saturating_mul(engine::rules::MAX_STALLS)
 }
 
 fn rules(rules: &resolved::Rules, store: &resolved::Store) -> Rules {

@@ -110,7 +110,7 @@ impl FailureClass {
             Self::Protocol => "the device sent an unexpected reply or closed the connection",
             Self::Stalled => "the device stopped replying, or never finished",
             Self::LocalFailure => "the collector could not start a connection to it",
-            Self::TakenOver => "another collector, or another process, serves this device now",
+            Self::TakenOver => "another pass of this ledger serves this device now",
         }
     }
 
@@ -158,7 +158,7 @@ impl FailureClass {
                 "if open files or processes ran out, raise gleaner's limits (`LimitNOFILE=`, `TasksMax=` of its unit; `ulimit -Hn`), or lower `fleet.parallel`; otherwise install the program that the message names"
             }
             Self::TakenOver => {
-                "nothing, if you moved the device to another collector; otherwise find the other gleaner that uses this ledger, and let only one of them serve the device"
+                "find the other gleaner that uses this ledger, and let only one of them serve the device"
             }
         }
     }

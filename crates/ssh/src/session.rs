@@ -89,8 +89,8 @@ impl SshSession {
         paths: &[RelativePath],
     ) -> Result<Vec<InspectResult>, DeviceFailure> {
         let Some(shell) = self.shell() else {
-            let by_sftp = self.sftp.inspect(source, paths).await?;
-            return Ok(by_sftp.into_iter().flatten().collect());
+            let by_sftp = async |left: Vec<RelativePath>| self.sftp.inspect(source, &left).await;
+            return complete(paths, leave_all(paths.len()), by_sftp).await;
         };
         let by_shell = shell.inspect(source, paths).await?;
         let reasons = async |left: Vec<RelativePath>| self.sftp.reasons_unseen(source, &left).await;

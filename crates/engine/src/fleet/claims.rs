@@ -87,6 +87,10 @@ impl Claims {
     /// Begins a visit to this device. Other devices may wait for it until the guard is dropped or the device
     /// has reported its folders.
     pub(crate) fn begin_visit<'a>(&'a self, device: &'a DeviceName) -> VisitGuard<'a> {
+        let mut table = self.lock();
+        table.awaited.insert(device.clone());
+        table.confirmed.retain(|key, _| key.device != *device);
+        drop(table);
         VisitGuard { claims: self, device }
     }
 

@@ -66,10 +66,6 @@ impl<'a> FleetContext<'a> {
         } else {
             0
         };
-        world.report(&Event::SweepBegan {
-            devices: chosen.visited.len(),
-            mode,
-        });
         if foreign_files > 0 {
             world.report(&Event::ForeignStaging { files: foreign_files });
         }

@@ -1,5 +1,7 @@
 //! One device of a fleet, visited alone.
 
+use model::FailureClass;
+
 use crate::event::PassSummary;
 use crate::fleet::FleetContext;
 use crate::pass::pass;
@@ -9,7 +11,7 @@ use crate::world::World;
 
 /// Makes one pass over one device, as soon as there is a slot for it.
 ///
-/// `None` if a stop was requested before its turn came. Fails only if the ledger fails; every other failure
+/// `None` if a stop was requested before it got a slot. Fails only if the ledger fails; every other failure
 /// is in the summary.
 pub async fn run_device<W: World>(
     world: &W,
@@ -35,8 +37,14 @@ pub async fn run_device<W: World>(
         slot
     };
     let summary = pass(world, context, device, mode, working).await?;
-    // An interrupted device could still have said which folders it has: its claims stay as they were.
-    if summary.outcome != PassOutcome::Interrupted {
+    // A device that was interrupted, or that another pass took over, could still have said which folders it
+    // has: its claims stay as they were.
+    let is_cut_short = match &summary.outcome {
+        PassOutcome::Interrupted => true,
+        PassOutcome::Failed { class, .. } => *class == FailureClass::TakenOver,
+        PassOutcome::Well | PassOutcome::Partial | PassOutcome::CollectorFailed { .. } => false,
+    };
+    if !is_cut_short {
         visit.end();
     }
     Ok(Some(summary))

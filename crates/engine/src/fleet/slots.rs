@@ -24,7 +24,7 @@ pub struct Bounds {
     pub parallel: usize,
     /// Memory for plans.
     pub plans: PlanBytes,
-    /// When a pass counts as overdue.
+    /// A pass that takes longer is overdue, and a source starts no batch later than this after its first.
     pub max_pass_time: Duration,
 }
 

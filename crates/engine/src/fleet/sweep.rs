@@ -67,6 +67,10 @@ pub async fn sweep_some<W: World>(
 ) -> Result<SweepSummary, SweepError> {
     let began = Instant::now();
     let context = FleetContext::open(world, chosen, bounds, mode, stop).await?;
+    world.report(&Event::SweepBegan {
+        devices: chosen.visited.len(),
+        mode,
+    });
     let mut visits: FuturesUnordered<_> = chosen
         .visited
         .iter()

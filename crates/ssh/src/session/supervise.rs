@@ -64,15 +64,15 @@ impl ConnectionWatch {
                     None => None,
                 };
                 // After the device's login line: the jump connection ended at the same moment.
-                let received = stderr.text() + "\n" + &of_jump.unwrap_or_default();
-                session_end.end(diagnose(&received, through_jump, status.ok().and_then(|status| status.code())).failure);
+                let text = stderr.text() + "\n" + &of_jump.unwrap_or_default();
+                session_end.end(diagnose(&text, through_jump, status.ok().and_then(|status| status.code())).failure);
             }
             why = stall_watch.wait_for_stall(&files) => {
                 session_end.end(stall_failure(why));
             }
-            received = shutdown => {
+            ended = shutdown => {
                 // A session that is dropped without a shutdown drops this task too.
-                if received.is_ok() {
+                if ended.is_ok() {
                     drop(files);
                     send_sigterm(&process);
                     timeout(EXIT_GRACE, process.wait()).await.ok();

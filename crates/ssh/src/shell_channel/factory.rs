@@ -138,9 +138,9 @@ impl ChannelFactory {
             early_listing: early_listing.cloned(),
             _process: streams.process,
         };
-        let mut stderr = preamble(tag, facts_request);
-        stderr.extend(early_listing.into_iter().flat_map(listing_request));
-        channel.write(&stderr).await?;
+        let mut input = preamble(tag, facts_request);
+        input.extend(early_listing.into_iter().flat_map(listing_request));
+        channel.write(&input).await?;
         channel.skip_start_up_output().await?;
         let facts = channel.facts().await?;
         Ok((channel, facts))

@@ -50,7 +50,6 @@ pub(crate) struct ShellPool {
 #[derive(Debug)]
 pub(crate) struct PooledChannel<'a> {
     pool: &'a ShellPool,
-    /// Present until this value is consumed.
     channel: ShellChannel,
     _permit: OwnedSemaphorePermit,
     _digest: Option<OwnedSemaphorePermit>,

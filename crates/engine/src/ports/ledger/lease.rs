@@ -7,6 +7,9 @@ use super::files::RowId;
 /// The right of one pass to write about its device, from [`super::Ledger::begin_pass`] until the next
 /// `begin_pass` of the same device. Then this lease is stale, and its holder can write nothing more.
 ///
+/// It guards the rows of the ledger, not the files of the device: a pass that was taken over may still rename
+/// or remove files there until its next write. That loses nothing, because each removal has its own proof.
+///
 /// Only a ledger makes leases. They have no time limit, so that there is nothing to renew: a pass that died
 /// holds up no other one, because the next `begin_pass` takes the device over.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,7 +19,8 @@ CREATE TABLE new_pass (
 ) STRICT;
 INSERT INTO new_pass
 SELECT
-    id, device, begun, ended, CASE outcome WHEN 'home-failed' THEN 'collector-failed' ELSE outcome END, class,
+    id, device, begun, ended, CASE outcome WHEN 'home-failed' THEN 'collector-failed' ELSE outcome END,
+    CASE class WHEN 'collector-failed' THEN 'local-failure' ELSE class END,
     message, released_files, released_bytes, stored_files, stored_bytes, took, repeats, remedy
 FROM pass;
 DROP TABLE pass;

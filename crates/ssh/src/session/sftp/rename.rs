@@ -193,10 +193,10 @@ fn moves_with_vanished_folder(
 ) -> Vec<usize> {
     let missing = renamed.iter().enumerate();
     let missing = missing.filter(|(_, result)| result.as_ref().is_err_and(is_missing));
-    let with_looks = missing
+    let inspected = missing
         .zip(inspections)
         .filter(|(_, inspection)| inspection.is_ok());
-    with_looks.map(|((at, _), _)| at).collect()
+    inspected.map(|((at, _), _)| at).collect()
 }
 
 /// The outermost refusal on the way to a target, from which the others follow.

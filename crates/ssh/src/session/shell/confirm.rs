@@ -85,7 +85,7 @@ async fn read_digest(channel: &mut PooledChannel<'_>) -> Result<(OpenFiles, Opti
             continue;
         }
         match record {
-            Record::Digest(stat_line) if digest.is_none() => digest = Some(stat_line),
+            Record::Digest(found) if digest.is_none() => digest = Some(found),
             Record::End => return Ok((open_files, digest.flatten())),
             _ => return Err(misplaced_reply()),
         }

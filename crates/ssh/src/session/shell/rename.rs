@@ -9,7 +9,7 @@ use super::ShellFiles;
 use super::inspect::{read_inspections, request_inspect};
 use super::requests::{beginning_of, portions, request_about};
 use crate::script::device_path;
-use crate::session::files::Renamed;
+use crate::session::files::{Renamed, complete, leave_all};
 use crate::shell_channel::{PooledChannel, ShellError};
 
 /// The most renames in one request.
@@ -44,12 +44,9 @@ pub(super) async fn rename(
     let unclear = moves.iter().zip(replies.renames.iter().zip(&replies.seen));
     let unclear = unclear.filter(|(_, (reply, inspected))| is_unclear(reply, inspected));
     let targets: Vec<RelativePath> = unclear.map(|(step, _)| step.to.clone()).collect();
-    let mut reasons = shell
-        .sftp
-        .reasons_unseen(source, &targets)
-        .await?
-        .into_iter()
-        .flatten();
+    let reasons = async |left: Vec<RelativePath>| shell.sftp.reasons_unseen(source, &left).await;
+    let reasons = complete(&targets, leave_all(targets.len()), reasons).await?;
+    let mut reasons = reasons.into_iter();
     let is_missing =
         |reason: &InspectResult| matches!(reason, Err(fault) if fault.kind == FileFaultKind::Missing);
     let renamed = |inspected| Ok(Some(inspected));
