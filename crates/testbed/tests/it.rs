@@ -20,8 +20,13 @@ fn a_reserved_port_is_not_given_out_again_and_a_server_can_listen_on_it() {
     let others: Vec<Port> = (0..200).map(|_| Port::free()).collect();
     assert!(others.iter().all(|other| other.number() != port.number()));
     for _ in 0..3 {
-        let refused = TcpStream::connect(address).map_err(|error| error.kind());
-        assert_eq!(refused.map(drop), Err(ErrorKind::ConnectionRefused));
+        // A process that another test starts at this moment may hold the listener open until it executes its
+        // program.
+        let is_refused = || {
+            let refused = TcpStream::connect(address).map_err(|error| error.kind());
+            refused.map(drop) == Err(ErrorKind::ConnectionRefused)
+        };
+        assert!(wait_until(SOON, is_refused));
         let listener = TcpListener::bind(address).expect("listening on a reserved port");
         drop(TcpStream::connect(address).expect("connecting"));
         drop(listener);
