@@ -8,7 +8,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use sim::{DemoDevice, DemoFleet, DemoPlan, MadeFile, Role};
 
-use crate::testbed::{openssh, output, stderr, stdout, until};
+use crate::testbed::{openssh, output, stderr, stdout, until, until_async};
 
 fn small() -> DemoPlan {
     DemoPlan {
@@ -202,10 +202,13 @@ async fn a_fleet_that_is_shut_down_leaves_neither_ports_nor_commands() {
     assert!(!Path::new(&process).exists(), "{process} is still there");
     assert_eq!(running.await.unwrap().status.code(), Some(255));
     for port in ports {
-        let refused = tokio::net::TcpStream::connect(("127.0.0.1", port))
-            .await
-            .unwrap_err();
-        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+        // A process that another test starts at this moment may hold the listener open until it executes its
+        // program.
+        until_async("the port refuses connections", async || {
+            let refused = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
+            refused.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+        })
+        .await;
     }
 }
 
