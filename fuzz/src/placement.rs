@@ -45,6 +45,7 @@ pub(crate) fn hold(input: &[u8]) {
             path: &path,
             modified,
             digest: &digest,
+            max_component: MAX_PART,
         };
         let name = place(&layout, names, &subject);
         assert_eq!(
@@ -130,14 +131,14 @@ fn withdrawn_and_found_again(path: &RelativePath) {
 
 /// All names that are tried in turn for a file whose last path component is always taken.
 fn candidates(name: &RelativePath, names: NameRule, digest: Digest) -> Vec<Result<RelativePath, NameError>> {
-    let mut candidates = StoreNames::new(name, digest);
+    let mut candidates = StoreNames::new(name, digest, MAX_PART);
     let mut tried = vec![candidates.current()];
     while candidates.advance_name() {
         tried.push(candidates.current());
     }
     assert_eq!((tried.len(), tried[0].as_ref()), (4, Ok(name)));
     // A file is in the place of a folder.
-    let mut obstructed = StoreNames::new(name, digest);
+    let mut obstructed = StoreNames::new(name, digest, MAX_PART);
     if name.parent().is_some() {
         assert!(obstructed.advance_folder(0));
         match obstructed.current() {

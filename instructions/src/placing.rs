@@ -45,6 +45,7 @@ fn place_all(parts: Vec<LayoutPart>, names: NameRule, count: usize) -> Work {
                 path,
                 modified: Timestamp::from_seconds(1_700_000_000),
                 digest: &digest,
+                max_component: 255,
             };
             place(&layout, names, &subject)
         };

@@ -15,7 +15,7 @@ use engine::ports::{
     Abilities, Chunk, ChunkSender, Clock, Condition, ConnectHints, Destination, DeviceFacts, DeviceFailure,
     Devices, DigestRequest, Entry, EntryKind, FileFault, InspectResult, Inspection, ListingEnd, Move,
     Openness, Placement, Publication, PublishFault, RenameResult, Reproof, Room, SealedFile, Session,
-    SmallFileRequest, StagingKey, Store, StoreError, SurveyItem, SurveySender,
+    SmallFileRequest, StagingKey, Store, StoreError, StoreProperties, StoreStatus, SurveyItem, SurveySender,
 };
 use engine::world::World;
 use model::{DeviceName, Digest, Identity, LedgerId, RelativePath, SourcePath, StoreId, Timestamp};
@@ -258,19 +258,24 @@ pub(crate) struct Collector {
     counts: Arc<Counts>,
 }
 
-impl Store for Collector {
-    type Staged = usize;
-
-    fn range_length(&self) -> u64 {
-        RANGE_LENGTH
+impl StoreStatus for Collector {
+    fn properties(&self) -> StoreProperties {
+        StoreProperties {
+            range_length: RANGE_LENGTH,
+            max_component: 255,
+        }
     }
 
     async fn condition(&self) -> Result<Condition, StoreError> {
         Ok(Condition {
             id: StoreId::new("store").unwrap(),
-            room: u64::MAX,
+            room: Some(u64::MAX),
         })
     }
+}
+
+impl Store for Collector {
+    type Staged = usize;
 
     async fn tidy_staging(&self, _: Timestamp) -> Result<u64, StoreError> {
         Ok(0)
@@ -313,10 +318,6 @@ impl Store for Collector {
 
     async fn reprove(&self, _: &RelativePath, _: u64, _: &Digest) -> Result<Reproof, StoreError> {
         Ok(Reproof::Same)
-    }
-
-    async fn quarantine(&self, _: &RelativePath) -> Result<(), StoreError> {
-        Ok(())
     }
 }
 

@@ -48,4 +48,6 @@ pub mod probe;
 
 pub mod recourse;
 
+pub mod dry_run_store;
+
 pub mod world;

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use model::names::CONTROL_FOLDER;
 use model::{DeviceName, Digest, NameError, RelativePath, SourcePath, Timestamp};
 
-use component::{MAX_COMPONENT_LENGTH, insert_digest, split_extension};
+use component::{insert_digest, split_extension};
 pub use store_names::StoreNames;
 
 /// The layout of the store: how the name of a file is composed.
@@ -64,6 +64,8 @@ pub struct Subject<'a> {
     pub modified: Timestamp,
     /// The digest of the content.
     pub digest: &'a Digest,
+    /// The longest component that the store accepts, in bytes.
+    pub max_component: usize,
 }
 
 /// The first choice of name for a file.
@@ -84,7 +86,7 @@ pub fn place(layout: &Layout, names: NameRule, subject: &Subject<'_>) -> Result<
         if !name.is_empty() {
             name.push(b'/');
         }
-        name.extend_from_slice(&admissible_component(component, names, subject.digest));
+        name.extend_from_slice(&admissible_component(component, names, subject));
     }
     RelativePath::new(name)
 }
@@ -123,7 +125,7 @@ fn formatted_time(time: Timestamp, format: &str) -> String {
 
 /// The component as the store accepts it: escaped by the name rule, never the control folder, and not too
 /// long.
-fn admissible_component<'c>(component: &'c [u8], names: NameRule, digest: &Digest) -> Cow<'c, [u8]> {
+fn admissible_component<'c>(component: &'c [u8], names: NameRule, subject: &Subject<'_>) -> Cow<'c, [u8]> {
     let mut component = match names {
         NameRule::Bytes => Cow::Borrowed(component),
         NameRule::Portable => Cow::Owned(portable::escape(component)),
@@ -132,8 +134,13 @@ fn admissible_component<'c>(component: &'c [u8], names: NameRule, digest: &Diges
     if names_control_folder(&component) || matches!(&component[..], b"." | b"..") {
         component.to_mut().push(b'~');
     }
-    if component.len() > MAX_COMPONENT_LENGTH {
-        Cow::Owned(insert_digest(&component, digest, 8))
+    if component.len() > subject.max_component {
+        Cow::Owned(insert_digest(
+            &component,
+            subject.digest,
+            8,
+            subject.max_component,
+        ))
     } else {
         component
     }

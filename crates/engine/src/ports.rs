@@ -23,6 +23,7 @@ pub use ledger::{
     Sighting, Suspicion, Unseen, WithdrawnRow,
 };
 pub use store::{
-    Condition, Destination, Obstacle, Placement, Publication, PublishFault, Reproof, Room, SealedFile,
-    StagingKey, Store, StoreError,
+    Condition, CopyCheck, Destination, ListedFile, ListingSender, Obstacle, Placement, Publication,
+    PublishFault, Reproof, Room, SealedFile, StagingKey, Store, StoreCause, StoreError, StoreInspection,
+    StoreProperties, StoreStatus, Unlisted,
 };

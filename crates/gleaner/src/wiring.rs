@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::dry_run_store::DryRunStore;
 use engine::placement;
-use engine::ports::{LedgerError, Store, StoreError};
+use engine::ports::{LedgerError, Store, StoreError, StoreStatus as _};
 use engine::rules::{DeviceRules, Rules};
 use engine::world::World;
 use ledger::{OpenOptions, SqliteLedger};
-use model::Timestamp;
+use model::{LedgerId, Timestamp};
 use ssh::{SshDevices, SshOptions, Target};
 use storage::{DirectoryStore, Executor, StoreFolder, StoreSettings, SystemDisk, UntouchedStore};
 
@@ -54,10 +55,10 @@ impl Collector {
             .bind_store(found.store.id())
             .await
             .map_err(ledger_failure)?;
-        let settings = store_settings(config, &ledger);
+        let settings = store_settings(config, engine::ports::Ledger::id(&ledger));
         let store = DirectoryStore::open(found.store.clone(), settings).map_err(store_failure)?;
         // Do not write to a store that is full or not mounted.
-        Store::condition(&store).await.map_err(store_failure)?;
+        store.condition().await.map_err(store_failure)?;
         let id = engine::ports::Ledger::id(&ledger);
         found
             .store
@@ -67,7 +68,7 @@ impl Collector {
     }
 }
 
-impl Collector<UntouchedStore<SystemDisk>> {
+impl Collector<DryRunStore<UntouchedStore<SystemDisk>>> {
     /// Opens both for a dry run, which leaves no trace: a missing ledger counts as empty, and the store gets
     /// no staging folder. Refuses every store or existing ledger that a sweep would refuse.
     pub async fn open_read_only(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
@@ -84,9 +85,9 @@ impl Collector<UntouchedStore<SystemDisk>> {
             .expect_store(found.store.id())
             .await
             .map_err(ledger_failure)?;
-        let settings = store_settings(config, &ledger);
-        let store = UntouchedStore::new(found.store, settings);
-        Store::condition(&store).await.map_err(store_failure)?;
+        let settings = store_settings(config, engine::ports::Ledger::id(&ledger));
+        let store = DryRunStore::new(UntouchedStore::new(found.store, settings));
+        store.condition().await.map_err(store_failure)?;
         Self::assemble(config, store, ledger, reporter)
     }
 }
@@ -139,9 +140,10 @@ impl FoundStore {
     }
 }
 
-fn store_settings(config: &Config, ledger: &SqliteLedger) -> StoreSettings {
+/// How this process uses the store.
+pub fn store_settings(config: &Config, ledger: &LedgerId) -> StoreSettings {
     StoreSettings {
-        ledger: engine::ports::Ledger::id(ledger).clone(),
+        ledger: ledger.clone(),
         min_free: config.store.min_free,
         file_mode: config.store.file_mode,
         dir_mode: config.store.dir_mode,
@@ -282,6 +284,7 @@ pub fn store_failure(error: StoreError) -> Failure {
             "check the disk and the mount: the stored bytes differ from the bytes written"
         }
         StoreError::System { .. } => "check the disk and the mount",
+        StoreError::DryRun { .. } => "report this defect of gleaner; nothing was changed",
     };
     Failure::new(ExitStatus::StoreOrLedger, error).help(remedy)
 }

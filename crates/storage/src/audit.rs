@@ -1,12 +1,12 @@
 //! Reads the visible store: checks single copies against the record and lists what is stored. Changes
 //! nothing.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use engine::ports::{CopyCheck, ListedFile, Unlisted};
 use model::names::CONTROL_FOLDER;
-use model::{Digest, RelativePath, Timestamp, escaped};
+use model::{Digest, RelativePath, escaped};
 use rustix::io::Errno;
 
 use crate::disk::{Access, Disk, EntryKind, FolderEntry};
@@ -15,43 +15,6 @@ use crate::files::digest_range;
 use crate::folder::StoreFolder;
 use crate::quarantine::QUARANTINE;
 use crate::staging_area::STAGING;
-
-/// How a stored copy compares with the record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CopyCheck {
-    /// The recorded size and digest.
-    Same,
-    /// Nothing has that name.
-    Missing,
-    /// The name has something else.
-    Different(String),
-    /// The copy cannot be read.
-    Unreadable(String),
-}
-
-/// An entry of the visible store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VisibleEntry {
-    /// Its name in the store.
-    pub name: RelativePath,
-    /// What it is. Folders are walked, not returned.
-    pub kind: EntryKind,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Its modification time.
-    pub modified: Timestamp,
-}
-
-/// A part of the visible store that could not be read.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to inspect {name} in the store")]
-pub struct WalkError {
-    /// The folder or file, escaped; empty for the store itself.
-    pub name: String,
-    /// The system's error.
-    #[source]
-    pub source: io::Error,
-}
 
 /// A stored copy as it was read.
 struct ReadCopy {
@@ -63,7 +26,7 @@ struct ReadCopy {
 
 impl<D: Disk> StoreFolder<D> {
     /// Reads a stored copy from the disk and compares it. Changes nothing and follows no links.
-    pub fn check_copy(&self, name: &RelativePath, size: u64, digest: &Digest) -> CopyCheck {
+    pub(crate) fn check_copy(&self, name: &RelativePath, size: u64, digest: &Digest) -> CopyCheck {
         match self.digest_copy(name, size) {
             Ok(copy) if copy.kind != EntryKind::File => {
                 CopyCheck::Different("it is not a regular file".to_owned())
@@ -107,9 +70,9 @@ impl<D: Disk> StoreFolder<D> {
         Ok(copy((count == size).then_some(digest)))
     }
 
-    /// Walks all visible entries of the store, without the control folder. Memory grows with the depth of the
+    /// Walks all visible files of the store, without the control folder. Memory grows with the depth of the
     /// store, not with the number of files.
-    pub fn walk(&self) -> Walk<D> {
+    pub(crate) fn walk(&self) -> Walk<D> {
         Walk {
             store: self.clone(),
             folders: Vec::new(),
@@ -118,8 +81,8 @@ impl<D: Disk> StoreFolder<D> {
     }
 }
 
-/// A walk over the visible store. After an error it continues with the next entry that can be read.
-pub struct Walk<D: Disk> {
+/// A walk over the visible files. After an error it continues with the next entry that can be read.
+pub(crate) struct Walk<D: Disk> {
     store: StoreFolder<D>,
     folders: Vec<WalkedFolder<D>>,
     has_begun: bool,
@@ -131,14 +94,8 @@ struct WalkedFolder<D: Disk> {
     entries: D::Entries,
 }
 
-impl<D: Disk> fmt::Debug for Walk<D> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Walk {{ depth: {} }}", self.folders.len())
-    }
-}
-
 impl<D: Disk> Iterator for Walk<D> {
-    type Item = Result<VisibleEntry, WalkError>;
+    type Item = Result<ListedFile, Unlisted>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if !self.has_begun {
@@ -154,14 +111,10 @@ impl<D: Disk> Iterator for Walk<D> {
                 None => {
                     self.folders.pop();
                 }
-                Some(Err(source)) => {
-                    let name = current
-                        .path
-                        .as_ref()
-                        .map(RelativePath::to_string)
-                        .unwrap_or_default();
+                Some(Err(error)) => {
+                    let fault = unlisted_folder(current.path.as_ref(), &error);
                     self.folders.pop();
-                    return Some(Err(WalkError { name, source }));
+                    return Some(Err(fault));
                 }
                 Some(Ok(entry)) => {
                     if !is_hidden(current.path.as_ref(), &entry.name)
@@ -176,8 +129,8 @@ impl<D: Disk> Iterator for Walk<D> {
 }
 
 impl<D: Disk> Walk<D> {
-    /// Enters a folder, or returns any other entry. `None` for a folder, and for an entry that is gone.
-    fn visit(&mut self, entry: &FolderEntry) -> Result<Option<VisibleEntry>, WalkError> {
+    /// Enters a folder, or returns a regular file. `None` for any other entry, and for one that is gone.
+    fn visit(&mut self, entry: &FolderEntry) -> Result<Option<ListedFile>, Unlisted> {
         let Some(current) = self.folders.last() else {
             return Ok(None);
         };
@@ -186,7 +139,10 @@ impl<D: Disk> Walk<D> {
             Some(path) => format!("{path}/{}", escaped(&entry.name)),
             None => escaped(&entry.name),
         };
-        let fault = |source| WalkError { name: shown, source };
+        let fault = |error: io::Error| Unlisted {
+            name: shown,
+            reason: error.to_string(),
+        };
         let name = RelativePath::new(entry.name.clone()).map(|name| match &current.path {
             Some(path) => path.join(&name),
             None => name,
@@ -205,25 +161,29 @@ impl<D: Disk> Walk<D> {
             self.enter(Arc::new(below), Some(name))?;
             return Ok(None);
         }
-        Ok(Some(VisibleEntry {
+        let is_file = status.kind == EntryKind::File;
+        Ok(is_file.then_some(ListedFile {
             name,
-            kind: status.kind,
             size: status.size,
-            modified: status.modified,
         }))
     }
 
-    fn enter(&mut self, folder: Arc<D::Folder>, path: Option<RelativePath>) -> Result<(), WalkError> {
-        let entries = self.store.disk.entries(&folder).map_err(|source| WalkError {
-            name: path.as_ref().map(RelativePath::to_string).unwrap_or_default(),
-            source,
-        })?;
+    fn enter(&mut self, folder: Arc<D::Folder>, path: Option<RelativePath>) -> Result<(), Unlisted> {
+        let entries = self.store.disk.entries(&folder);
+        let entries = entries.map_err(|error| unlisted_folder(path.as_ref(), &error))?;
         self.folders.push(WalkedFolder {
             folder,
             path,
             entries,
         });
         Ok(())
+    }
+}
+
+fn unlisted_folder(path: Option<&RelativePath>, error: &io::Error) -> Unlisted {
+    Unlisted {
+        name: path.map(RelativePath::to_string).unwrap_or_default(),
+        reason: error.to_string(),
     }
 }
 

@@ -68,7 +68,7 @@ pub(crate) fn inspect<D: Disk>(
     check_space(space, min_free, label)?;
     let condition = Condition {
         id: marker.id,
-        room: space.available - min_free,
+        room: Some(space.available - min_free),
     };
     Ok((found, condition))
 }
@@ -80,13 +80,13 @@ fn inspect_fault(label: &StoreLabel, error: io::Error) -> StoreError {
 fn check_space(space: Space, min_free: u64, label: &StoreLabel) -> Result<(), StoreError> {
     if space.read_only {
         return Err(StoreError::NotWritable {
-            path: label.path(),
-            source: Errno::ROFS.into(),
+            location: label.location(),
+            source: io::Error::from(Errno::ROFS).into(),
         });
     }
     if space.available <= min_free {
         return Err(StoreError::Full {
-            path: label.path(),
+            location: label.location(),
             detail: format!(
                 "{} of {} free, and `min_free` is {}",
                 bytes(space.available),
@@ -97,7 +97,7 @@ fn check_space(space: Space, min_free: u64, label: &StoreLabel) -> Result<(), St
     }
     if space.files_available == Some(0) {
         return Err(StoreError::Full {
-            path: label.path(),
+            location: label.location(),
             detail: "its file system can hold no more files (no free inode)".to_owned(),
         });
     }

@@ -32,8 +32,24 @@ impl StoreLabel {
         Self(model::escaped(path.as_os_str().as_encoded_bytes()).into())
     }
 
-    pub(crate) fn path(&self) -> String {
+    pub(crate) fn location(&self) -> String {
         self.0.as_ref().to_owned()
+    }
+
+    /// The error for a folder without a marker.
+    pub(crate) fn no_marker(&self) -> StoreError {
+        StoreError::NoMarker {
+            location: self.location(),
+            detail: "there is no .gleaner/store.toml (not mounted, or never made)".to_owned(),
+        }
+    }
+
+    /// The error for a file system that offers neither of the calls that publish without replacing.
+    pub(crate) fn cannot_publish(&self) -> StoreError {
+        StoreError::CannotPublish {
+            location: self.location(),
+            detail: "can neither link nor rename without replacing".to_owned(),
+        }
     }
 
     /// The error for a failed call. `operation` fits after "failed to" and names its object.
@@ -41,21 +57,21 @@ impl StoreLabel {
         let operation = operation.into();
         match errno(&source) {
             Some(Errno::NOSPC | Errno::DQUOT) => StoreError::Full {
-                path: self.path(),
+                location: self.location(),
                 detail: format!("failed to {operation}: {source}"),
             },
             Some(Errno::FBIG) => StoreError::OfFile {
-                path: self.path(),
+                location: self.location(),
                 fault: PublishFault::TooLarge(format!("failed to {operation}: {source}")),
             },
             Some(Errno::ROFS) => StoreError::NotWritable {
-                path: self.path(),
-                source,
+                location: self.location(),
+                source: source.into(),
             },
             _ => StoreError::System {
-                path: self.path(),
+                location: self.location(),
                 operation,
-                source,
+                source: source.into(),
             },
         }
     }
@@ -70,7 +86,7 @@ impl StoreLabel {
             _ => return self.fault(operation, source),
         };
         StoreError::OfFile {
-            path: self.path(),
+            location: self.location(),
             fault,
         }
     }
@@ -108,7 +124,7 @@ impl StoreLabel {
 /// The error for a failed first write to the store: its most frequent cause is a missing permission.
 pub(crate) fn not_writable(fault: StoreError) -> StoreError {
     match fault {
-        StoreError::System { path, source, .. } => StoreError::NotWritable { path, source },
+        StoreError::System { location, source, .. } => StoreError::NotWritable { location, source },
         other => other,
     }
 }

@@ -68,7 +68,7 @@ impl<D: Disk> fmt::Debug for StoreFolder<D> {
 /// A missing path is reported like a folder without a marker: an unmounted store may look like either.
 pub(crate) fn open_root<D: Disk>(disk: &D, path: &Path, label: &StoreLabel) -> Result<D::Folder, StoreError> {
     disk.open_root(path).map_err(|error| match errno(&error) {
-        Some(Errno::NOENT | Errno::NOTDIR) => StoreError::NoMarker { path: label.path() },
+        Some(Errno::NOENT | Errno::NOTDIR) => label.no_marker(),
         _ => label.fault("open the folder", error),
     })
 }
@@ -80,7 +80,7 @@ pub(crate) fn check_id(
 ) -> Result<(), StoreError> {
     match expected {
         Some(expected) if *expected != marker.id => Err(StoreError::OtherStore {
-            path: label.path(),
+            location: label.location(),
             found: marker.id.clone(),
             expected: expected.clone(),
         }),

@@ -96,7 +96,9 @@ pub enum InitError {
 pub fn init<D: Disk>(disk: &Arc<D>, path: &Path, options: &InitOptions) -> Result<Initialised, InitError> {
     let label = StoreLabel::new(path);
     let root = disk.open_root(path).map_err(|error| match errno(&error) {
-        Some(Errno::NOENT | Errno::NOTDIR) => InitError::Missing { path: label.path() },
+        Some(Errno::NOENT | Errno::NOTDIR) => InitError::Missing {
+            path: label.location(),
+        },
         _ => label.fault("open the folder", error).into(),
     })?;
     let old = match StoreFolder::open(Arc::clone(disk), path, None) {
@@ -108,16 +110,22 @@ pub fn init<D: Disk>(disk: &Arc<D>, path: &Path, options: &InitOptions) -> Resul
         (Some(found), None) => return Ok(Initialised::Already(found.clone())),
         (Some(found), Some(named)) if found != named => {
             return Err(InitError::OtherId {
-                path: label.path(),
+                path: label.location(),
                 found: found.clone(),
                 named: named.clone(),
             });
         }
-        (None, Some(_)) => return Err(InitError::NothingToReplace { path: label.path() }),
+        (None, Some(_)) => {
+            return Err(InitError::NothingToReplace {
+                path: label.location(),
+            });
+        }
         _ => {}
     }
     if old.is_none() && !options.local && is_on_root_file_system(&**disk, &root, &label)? {
-        return Err(InitError::RootFileSystem { path: label.path() });
+        return Err(InitError::RootFileSystem {
+            path: label.location(),
+        });
     }
     let new = write_marker(&**disk, &root, &label, options.now)?;
     Ok(match old {
@@ -152,7 +160,7 @@ fn write_marker<D: Disk>(
     let control = open_or_make_folder(disk, root, CONTROL_FOLDER).map_err(making)?;
     let method = probe::publish_method(disk, &control)
         .map_err(|error| label.fault("try links and renames in .gleaner", error))?
-        .ok_or_else(|| StoreError::CannotPublish { path: label.path() })?;
+        .ok_or_else(|| label.cannot_publish())?;
     let marker = Marker {
         id: new_id(disk),
         method,

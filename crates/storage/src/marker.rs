@@ -105,7 +105,7 @@ pub(crate) fn read<D: Disk>(disk: &D, root: &D::Folder, label: &StoreLabel) -> R
     let file = match disk.open_file(root, MARKER_PATH, Access::Read) {
         Ok(file) => file,
         Err(error) if matches!(errno(&error), Some(Errno::NOENT | Errno::NOTDIR)) => {
-            return Err(StoreError::NoMarker { path: label.path() });
+            return Err(label.no_marker());
         }
         Err(error) if matches!(errno(&error), Some(Errno::LOOP)) => {
             return Err(damaged(label, "it is a symbolic link, or .gleaner is".to_owned()));
@@ -118,7 +118,7 @@ pub(crate) fn read<D: Disk>(disk: &D, root: &D::Folder, label: &StoreLabel) -> R
 
 fn damaged(label: &StoreLabel, reason: String) -> StoreError {
     StoreError::DamagedMarker {
-        path: label.path(),
+        location: label.location(),
         reason,
     }
 }

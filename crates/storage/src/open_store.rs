@@ -15,7 +15,8 @@ use crate::disk::Disk;
 use crate::durable_folders::DurableFolders;
 use crate::fault::StoreLabel;
 use crate::files::open_or_make_folder;
-use crate::marker::PublishMethod;
+use crate::folder::StoreFolder;
+use crate::marker::{Marker, PublishMethod};
 use crate::settings::StoreSettings;
 use crate::staging_area::{STAGING, StagingArea, StagingAreas};
 
@@ -39,7 +40,7 @@ pub(crate) struct OpenStore<D: Disk> {
 
 impl<D: Disk> OpenStore<D> {
     pub(crate) fn new(
-        store: crate::StoreFolder<D>,
+        store: StoreFolder<D>,
         handles: Handles<D>,
         method: PublishMethod,
         settings: StoreSettings,
@@ -65,6 +66,20 @@ impl<D: Disk> OpenStore<D> {
     /// The folders of the store, as last opened.
     pub(crate) fn handles(&self) -> Arc<Handles<D>> {
         Arc::clone(&self.handles.read())
+    }
+
+    /// The same store for reading.
+    pub(crate) fn folder(&self) -> StoreFolder<D> {
+        StoreFolder {
+            disk: Arc::clone(&self.disk),
+            path: self.path.clone(),
+            label: self.label.clone(),
+            root: Arc::clone(&self.handles().root),
+            marker: Marker {
+                id: self.id.clone(),
+                method: self.method,
+            },
+        }
     }
 
     /// Switches to the folders of the same store on a new mount.

@@ -7,14 +7,41 @@ use model::RelativePath;
 use model::names::CONTROL_FOLDER;
 use rustix::io::Errno;
 
-use crate::disk::{Disk, EntryKind};
+use crate::disk::{Disk, EntryKind, FolderEntry};
 use crate::fault::is;
 use crate::files::open_or_make_folder;
+use crate::folder::StoreFolder;
 use crate::folders::{FoundFolder, folder_of};
 use crate::open_store::OpenStore;
 
 /// The folder for such files, in a control folder.
 pub(crate) const QUARANTINE: &[u8] = b"quarantine";
+
+impl<D: Disk> StoreFolder<D> {
+    /// Where the latest copy of a name is in the quarantine. If that cannot be read, a hint is missing and
+    /// nothing else.
+    pub(crate) fn find_quarantined(&self, name: &RelativePath) -> Option<String> {
+        let disk = &*self.disk;
+        let control = disk.open_folder(&self.root, CONTROL_FOLDER).ok()?;
+        let all = disk.open_folder(&control, QUARANTINE).ok()?;
+        let entries = disk.entries(&all).ok()?.flatten();
+        let number_of = |entry: FolderEntry| std::str::from_utf8(&entry.name).ok()?.parse().ok();
+        let mut numbers: Vec<u64> = entries.filter_map(number_of).collect();
+        numbers.sort_unstable_by(|one, other| other.cmp(one));
+        let parent = name.parent();
+        let has_copy = |number: &u64| {
+            let mut path = number.to_string().into_bytes();
+            if let Some(parent) = &parent {
+                path.push(b'/');
+                path.extend_from_slice(parent.as_bytes());
+            }
+            let folder = disk.open_folder(&all, &path);
+            folder.is_ok_and(|folder| disk.status_at(&folder, name.file_name()).is_ok())
+        };
+        let number = numbers.into_iter().find(has_copy)?;
+        Some(format!(".gleaner/quarantine/{number}/{name}"))
+    }
+}
 
 impl<D: Disk> OpenStore<D> {
     /// Moves a stored file to `.gleaner/quarantine/<number>/<name>`. The numbered folder is new, so the

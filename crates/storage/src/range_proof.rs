@@ -55,7 +55,7 @@ impl<D: Disk> RangeProof<D> {
         let is_on_disk = is_on_disk(disk, &self.file, self.range);
         if !is_on_disk.map_err(|error| fault("read back", error))? {
             return Err(StoreError::ReadBack {
-                path: label.path(),
+                location: label.location(),
                 name: token.clone(),
             });
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use engine::ports::Clock;
+use engine::ports::{Clock, StoreProperties};
 use model::LedgerId;
 
 use crate::executor::Executor;
@@ -25,6 +25,18 @@ pub struct StoreSettings {
     pub executor: Executor,
     /// The clock by which the age of staged files is measured.
     pub clock: Arc<dyn Clock>,
+}
+
+/// The longest file name that Linux file systems accept, in bytes (`NAME_MAX`).
+const MAX_COMPONENT: usize = 255;
+
+impl StoreSettings {
+    pub(crate) const fn properties(&self) -> StoreProperties {
+        StoreProperties {
+            range_length: self.range_length,
+            max_component: MAX_COMPONENT,
+        }
+    }
 }
 
 impl fmt::Debug for StoreSettings {

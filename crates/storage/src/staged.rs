@@ -347,7 +347,7 @@ impl<D: Disk> StagedFile<D> {
 
     fn differs(&self, store: &OpenStore<D>) -> StoreError {
         StoreError::ReadBack {
-            path: store.label.path(),
+            location: store.label.location(),
             name: self.token.as_str().to_owned(),
         }
     }

@@ -1,4 +1,5 @@
-//! The port `Store` on a directory. Each method runs one job on the disk, or a few in turn.
+//! The ports `StoreStatus` and `Store` on a directory. Each method runs one job on the disk, or a few in
+//! turn.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 use engine::ports::{
     Chunk, Condition, Destination, Placement, Publication, PublishFault, Reproof, Room, SealedFile,
-    StagingKey, Store, StoreError,
+    StagingKey, Store, StoreError, StoreProperties, StoreStatus,
 };
 use model::{Digest, RelativePath, StoreId, Timestamp};
 
@@ -34,7 +35,7 @@ impl<D: Disk> DirectoryStore<D> {
             .map_err(not_writable)?;
         let method = probe::publish_method(&*store.disk, &handles.own.partial)
             .map_err(|error| not_writable(label.fault("try links and renames in the staging folder", error)))?
-            .ok_or_else(|| StoreError::CannotPublish { path: label.path() })?;
+            .ok_or_else(|| label.cannot_publish())?;
         Ok(Self {
             store: Arc::new(OpenStore::new(store, handles, method, settings)),
         })
@@ -147,16 +148,18 @@ impl<D: Disk> fmt::Debug for DirectoryStore<D> {
     }
 }
 
-impl<D: Disk> Store for DirectoryStore<D> {
-    type Staged = StagedFile<D>;
-
-    fn range_length(&self) -> u64 {
-        self.store.settings.range_length
+impl<D: Disk> StoreStatus for DirectoryStore<D> {
+    fn properties(&self) -> StoreProperties {
+        self.store.settings.properties()
     }
 
     async fn condition(&self) -> Result<Condition, StoreError> {
         self.run(|store| store.condition()).await
     }
+}
+
+impl<D: Disk> Store for DirectoryStore<D> {
+    type Staged = StagedFile<D>;
 
     async fn tidy_staging(&self, keep_partial_since: Timestamp) -> Result<u64, StoreError> {
         self.run(move |store| store.tidy_staging(keep_partial_since))
@@ -238,10 +241,5 @@ impl<D: Disk> Store for DirectoryStore<D> {
     async fn reprove(&self, name: &RelativePath, size: u64, digest: &Digest) -> Result<Reproof, StoreError> {
         let (name, digest) = (name.clone(), *digest);
         self.run(move |store| store.reprove(&name, size, &digest)).await
-    }
-
-    async fn quarantine(&self, name: &RelativePath) -> Result<(), StoreError> {
-        let name = name.clone();
-        self.run(move |store| store.quarantine(&name)).await
     }
 }

@@ -1,14 +1,9 @@
-//! A store for a dry run: it reports its condition and changes nothing visible.
+//! A store that is only read: for a dry run, and for an audit that moves nothing.
 
-use std::convert::Infallible;
 use std::io;
 
-use engine::ports::{
-    Chunk, Condition, Destination, Placement, Publication, PublishFault, Reproof, Room, SealedFile,
-    StagingKey, Store, StoreError,
-};
+use engine::ports::{Condition, StoreError, StoreProperties, StoreStatus};
 use model::names::CONTROL_FOLDER;
-use model::{Digest, RelativePath, Timestamp};
 use rustix::io::Errno;
 
 use crate::condition::inspect;
@@ -20,24 +15,16 @@ use crate::settings::StoreSettings;
 use crate::staging_area::{PARTIAL, STAGING};
 use crate::store::result_of;
 
-/// The store of a dry run. It reports its condition and refuses every other request. It makes no staging for
-/// its ledger.
+/// A store that is only read. It makes no staging for its ledger.
 pub struct UntouchedStore<D: Disk> {
-    folder: StoreFolder<D>,
-    settings: StoreSettings,
+    pub(crate) folder: StoreFolder<D>,
+    pub(crate) settings: StoreSettings,
 }
 
 impl<D: Disk> UntouchedStore<D> {
     /// Opens and makes nothing.
     pub fn new(folder: StoreFolder<D>, settings: StoreSettings) -> Self {
         Self { folder, settings }
-    }
-
-    fn refusal(&self) -> StoreError {
-        StoreError::NotWritable {
-            path: self.folder.label.path(),
-            source: io::Error::other("it was opened for a dry run"),
-        }
     }
 }
 
@@ -51,7 +38,7 @@ fn condition<D: Disk>(store: &StoreFolder<D>, settings: &StoreSettings) -> Resul
     // once. A crash leaves one or two empty files in the control folder, which do no harm.
     match probe::publish_method(disk, &folder).map_err(trying)? {
         Some(_) => Ok(condition),
-        None => Err(StoreError::CannotPublish { path: label.path() }),
+        None => Err(label.cannot_publish()),
     }
 }
 
@@ -77,76 +64,15 @@ impl<D: Disk> std::fmt::Debug for UntouchedStore<D> {
     }
 }
 
-impl<D: Disk> Store for UntouchedStore<D> {
-    /// A dry run stages no file.
-    type Staged = Infallible;
-
-    fn range_length(&self) -> u64 {
-        self.settings.range_length
+impl<D: Disk> StoreStatus for UntouchedStore<D> {
+    fn properties(&self) -> StoreProperties {
+        self.settings.properties()
     }
 
     async fn condition(&self) -> Result<Condition, StoreError> {
         let (folder, settings) = (self.folder.clone(), self.settings.clone());
         let executor = &self.settings.executor;
-        let looking = executor.start(move || condition(&folder, &settings));
-        result_of(looking, &self.folder.label).await
-    }
-
-    async fn tidy_staging(&self, _keep_partial_since: Timestamp) -> Result<u64, StoreError> {
-        Err(self.refusal())
-    }
-
-    /// Refused: it would probe names and sizes in staging.
-    async fn foresee(
-        &self,
-        _wanted: Vec<Destination>,
-    ) -> Result<Vec<Result<Room, PublishFault>>, StoreError> {
-        Err(self.refusal())
-    }
-
-    async fn stage(&self, _key: &StagingKey, _resume: bool) -> Result<(Infallible, u64), StoreError> {
-        Err(self.refusal())
-    }
-
-    async fn append(&self, staged: Infallible, _chunks: Vec<Chunk>) -> Result<Infallible, StoreError> {
-        match staged {}
-    }
-
-    async fn seal(
-        &self,
-        staged: Infallible,
-        _last: Vec<Chunk>,
-        _modified: Timestamp,
-    ) -> Result<SealedFile, StoreError> {
-        match staged {}
-    }
-
-    async fn discard(&self, staged: Infallible) {
-        match staged {}
-    }
-
-    async fn retire(&self, _sealed: Vec<SealedFile>) -> Result<(), StoreError> {
-        Err(self.refusal())
-    }
-
-    async fn publish(
-        &self,
-        _publications: Vec<Publication>,
-    ) -> Result<Vec<Result<Placement, PublishFault>>, StoreError> {
-        Err(self.refusal())
-    }
-
-    /// Refused: it would flush the copy and its folders.
-    async fn reprove(
-        &self,
-        _name: &RelativePath,
-        _size: u64,
-        _digest: &Digest,
-    ) -> Result<Reproof, StoreError> {
-        Err(self.refusal())
-    }
-
-    async fn quarantine(&self, _name: &RelativePath) -> Result<(), StoreError> {
-        Err(self.refusal())
+        let condition = executor.start(move || condition(&folder, &settings));
+        result_of(condition, &self.folder.label).await
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::event::Event;
 use crate::fleet::{Bounds, Claims, Slots};
 use crate::plan::oldest::PlanRoom;
-use crate::ports::{Clock, Ledger, LedgerError, Store, StoreError};
+use crate::ports::{Clock, Ledger, LedgerError, Store, StoreError, StoreStatus};
 use crate::rules::{DeviceRules, Mode};
 use crate::world::{Stop, World};
 

@@ -2,21 +2,18 @@
 
 use model::Digest;
 
-/// The longest file name that Linux file systems accept, in bytes (`NAME_MAX`).
-pub(super) const MAX_COMPONENT_LENGTH: usize = 255;
-
-/// `stem~<digits of the digest>.ext`, with the stem trimmed so that the whole fits in 255 bytes.
-pub(super) fn insert_digest(component: &[u8], digest: &Digest, digits: usize) -> Vec<u8> {
+/// `stem~<digits of the digest>.ext`, with the stem trimmed so that the whole fits in `max` bytes.
+pub(super) fn insert_digest(component: &[u8], digest: &Digest, digits: usize, max: usize) -> Vec<u8> {
     let hex = digest.to_hex();
     let mark = [b"~", hex.as_bytes().get(..digits).unwrap_or_default()].concat();
     let (stem, extension) = split_extension(component);
     // An extension that leaves no room for the mark is treated as part of the stem.
-    let (stem, extension) = if extension.len() + mark.len() >= MAX_COMPONENT_LENGTH / 2 {
+    let (stem, extension) = if extension.len() + mark.len() >= max / 2 {
         (component, &b""[..])
     } else {
         (stem, extension)
     };
-    let room = MAX_COMPONENT_LENGTH.saturating_sub(mark.len() + extension.len());
+    let room = max.saturating_sub(mark.len() + extension.len());
     [trim(stem, room), &mark, extension].concat()
 }
 

@@ -17,16 +17,19 @@ pub struct StoreNames {
     /// For each component: how many digits of a digest it contains.
     digits: Vec<usize>,
     digest: Digest,
+    max_component: usize,
 }
 
 impl StoreNames {
-    /// Starts with the name that [`place`](super::place) returned.
-    pub fn new(name: &RelativePath, digest: Digest) -> Self {
+    /// Starts with the name that [`place`](super::place) returned. No component gets longer than
+    /// `max_component` bytes.
+    pub fn new(name: &RelativePath, digest: Digest, max_component: usize) -> Self {
         let components: Vec<Vec<u8>> = name.components().map(<[u8]>::to_vec).collect();
         Self {
             digits: vec![0; components.len()],
             components,
             digest,
+            max_component,
         }
     }
 
@@ -46,8 +49,10 @@ impl StoreNames {
             .take(depth.saturating_add(1))
             .map(|(at, (component, digits))| match *digits {
                 0 => component.clone(),
-                digits if at + 1 == self.components.len() => insert_digest(component, &self.digest, digits),
-                digits => insert_digest(component, &self.digest_of_path(at), digits),
+                digits if at + 1 == self.components.len() => {
+                    insert_digest(component, &self.digest, digits, self.max_component)
+                }
+                digits => insert_digest(component, &self.digest_of_path(at), digits, self.max_component),
             });
         RelativePath::new(components.collect::<Vec<_>>().join(&b'/'))
     }

@@ -11,6 +11,7 @@ fn placed(parts: Vec<LayoutPart>, names: NameRule, path: &[u8]) -> String {
         path: &RelativePath::new(path).unwrap(),
         modified: Timestamp::from_seconds(1_700_000_000),
         digest: &digest(),
+        max_component: 255,
     };
     place(&Layout { parts }, names, &subject).unwrap().to_string()
 }
@@ -95,7 +96,7 @@ fn portable_names_contain_nothing_that_smb_rejects() {
 
 #[test]
 fn a_conflict_name_depends_on_the_content_alone() {
-    let mut names = StoreNames::new(&RelativePath::new("d/photo.tar.gz").unwrap(), digest());
+    let mut names = StoreNames::new(&RelativePath::new("d/photo.tar.gz").unwrap(), digest(), 255);
     assert_eq!(names.current().unwrap().to_string(), "d/photo.tar.gz");
     assert!(names.advance_name());
     assert_eq!(names.current().unwrap().to_string(), "d/photo.tar~abababab.gz");
@@ -113,7 +114,7 @@ fn a_conflict_name_depends_on_the_content_alone() {
 fn an_obstructed_folder_is_replaced_by_one_for_all_its_files() {
     let replaced = |name: &str, digest: u8| {
         let name = RelativePath::new(name).unwrap();
-        let mut names = StoreNames::new(&name, Digest::from_bytes([digest; 32]));
+        let mut names = StoreNames::new(&name, Digest::from_bytes([digest; 32]), 255);
         assert!(names.advance_folder(1));
         names.current().unwrap().to_string()
     };
@@ -127,7 +128,7 @@ fn an_obstructed_folder_is_replaced_by_one_for_all_its_files() {
 
 #[test]
 fn a_hidden_file_has_no_extension() {
-    let mut names = StoreNames::new(&RelativePath::new("d/.hidden").unwrap(), digest());
+    let mut names = StoreNames::new(&RelativePath::new("d/.hidden").unwrap(), digest(), 255);
     assert!(names.advance_name());
     assert_eq!(names.current().unwrap().to_string(), "d/.hidden~abababab");
 }
@@ -148,7 +149,7 @@ fn a_conflict_name_never_exceeds_the_maximum_length() {
         "\u{1f41d}".repeat(63).into_bytes(),
         [b"a.".to_vec(), b"e".repeat(253)].concat(),
     ] {
-        let mut names = StoreNames::new(&RelativePath::new(name.clone()).unwrap(), digest());
+        let mut names = StoreNames::new(&RelativePath::new(name.clone()).unwrap(), digest(), 255);
         while names.advance_name() {
             let current = names.current().unwrap();
             assert!(current.as_bytes().len() <= 255, "{current}");

@@ -8,7 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use crate::plan::work::{self, Batch, BatchSize, Work};
-use crate::ports::Store;
+use crate::ports::StoreStatus;
 use crate::recourse::PassError;
 use crate::source::batch;
 use crate::visit::SourceVisit;
@@ -96,10 +96,11 @@ async fn answer_while_running<B: Future, T>(
 /// Whether batches of `bytes` bytes may run at the same time.
 ///
 /// In a store that is nearly full they would fill it before any of them is whole, sweep after sweep. There,
-/// one batch runs after the other and takes the files for which there is room.
+/// one batch runs after the other and takes the files for which there is room. A store that reports no room
+/// has plenty.
 async fn has_plenty_of_room<W: World>(visit: &SourceVisit<'_, W>, bytes: u64) -> bool {
     let condition = visit.world.store().condition().await;
-    condition.is_ok_and(|condition| condition.room / 2 >= bytes)
+    condition.is_ok_and(|condition| condition.room.is_none_or(|room| room / 2 >= bytes))
 }
 
 /// Runs one batch. If it fails, the files that it did not handle were not reached.

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::placement::{self, StoreNames, Subject};
 use crate::plan::work::Batch;
 use crate::plan::{Candidate, Decision};
-use crate::ports::{Destination, Obstacle, PublishFault, Reason, Room, Store};
+use crate::ports::{Destination, Obstacle, PublishFault, Reason, Room, Store, StoreStatus};
 use crate::recourse::PassError;
 use crate::visit::SourceVisit;
 use crate::world::World;
@@ -37,17 +37,21 @@ pub(crate) async fn foresee<W: World>(visit: &SourceVisit<'_, W>, batch: Batch) 
     Ok(fitting)
 }
 
-/// The room left on each file system.
+/// The room left on each file system, in bytes.
 struct RoomLeft {
-    of_store: u64,
+    /// `None`: the store reports none, and takes any file.
+    of_store: Option<u64>,
     others: BTreeMap<u64, u64>,
 }
 
 impl RoomLeft {
-    /// Takes `size` bytes. `false` if there are fewer.
+    /// Takes `size` bytes. `false` if fewer are left.
     fn take(&mut self, room: Room, size: u64) -> bool {
         let left = match room {
-            Room::OfStore => &mut self.of_store,
+            Room::OfStore => match &mut self.of_store {
+                Some(left) => left,
+                None => return true,
+            },
             Room::Other { file_system, bytes } => self.others.entry(file_system).or_insert(bytes),
         };
         match left.checked_sub(size) {
@@ -136,7 +140,8 @@ pub(crate) fn first_name<W: World>(
 ) -> Result<StoreNames, model::NameError> {
     let digest = Digest::from_bytes([0; 32]);
     let name = store_name(visit, &candidate.original, candidate.identity.modified, &digest)?;
-    Ok(StoreNames::new(&name, digest))
+    let max_component = visit.world.store().properties().max_component;
+    Ok(StoreNames::new(&name, digest, max_component))
 }
 
 /// The name in the store that a file gets if nothing is in its way.
@@ -153,6 +158,7 @@ pub(crate) fn store_name<W: World>(
         path: original,
         modified,
         digest,
+        max_component: visit.world.store().properties().max_component,
     };
     placement::place(&rules.layout, rules.names, &subject)
 }

@@ -6,7 +6,7 @@
 use model::{LeaveReason, RelativePath};
 
 use crate::placement::StoreNames;
-use crate::ports::{Placement, Publication, PublishFault, Reason, SealedFile, Store};
+use crate::ports::{Placement, Publication, PublishFault, Reason, SealedFile, Store, StoreStatus};
 use crate::recourse::PassError;
 use crate::stages::foresee::{NO_NAME_LEFT, left_for, replace_folder, store_name};
 use crate::stages::verify::Verified;
@@ -144,7 +144,8 @@ fn first_name_of<W: World>(
     let withdrawn = file.withdrawn();
     let modified = withdrawn.identity().modified;
     let name = store_name(visit, withdrawn.original(), modified, &digest)?;
-    Ok(StoreNames::new(&name, digest))
+    let max_component = visit.world.store().properties().max_component;
+    Ok(StoreNames::new(&name, digest, max_component))
 }
 
 fn with_names(unnamed: Vec<Unnamed>) -> (Vec<(Unnamed, RelativePath)>, Vec<Unplaced>) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::ports::{
     Chunk, Condition, Destination, Placement, Publication, PublishFault, Reproof, Room, SealedFile,
-    StagingKey, Store, StoreError,
+    StagingKey, Store, StoreError, StoreProperties, StoreStatus,
 };
 use model::{Digest, RelativePath, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
@@ -48,11 +48,9 @@ impl ProbedStore {
     }
 }
 
-impl Store for ProbedStore {
-    type Staged = <SimulatedStore as Store>::Staged;
-
-    fn range_length(&self) -> u64 {
-        self.store.range_length()
+impl StoreStatus for ProbedStore {
+    fn properties(&self) -> StoreProperties {
+        self.store.properties()
     }
 
     async fn condition(&self) -> Result<Condition, StoreError> {
@@ -68,6 +66,10 @@ impl Store for ProbedStore {
         }
         condition
     }
+}
+
+impl Store for ProbedStore {
+    type Staged = <SimulatedStore as Store>::Staged;
 
     async fn tidy_staging(&self, keep_partial_since: Timestamp) -> Result<u64, StoreError> {
         self.store.tidy_staging(keep_partial_since).await
@@ -120,9 +122,5 @@ impl Store for ProbedStore {
 
     async fn reprove(&self, name: &RelativePath, size: u64, digest: &Digest) -> Result<Reproof, StoreError> {
         self.store.reprove(name, size, digest).await
-    }
-
-    async fn quarantine(&self, name: &RelativePath) -> Result<(), StoreError> {
-        self.store.quarantine(name).await
     }
 }

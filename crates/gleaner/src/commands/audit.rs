@@ -9,25 +9,22 @@ mod tests;
 mod text;
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use engine::ports::{ListedFile, StoreInspection, Unlisted};
 use ledger::Reader;
 use model::{Amount, RelativePath, StoreId};
-use storage::audit::WalkError;
-use storage::disk::EntryKind;
-use storage::{DirectoryStore, Executor, StoreFolder, StoreSettings, SystemDisk};
+use storage::{DirectoryStore, StoreFolder, SystemDisk, UntouchedStore};
+use tokio::sync::mpsc;
 
 use crate::cli;
 use crate::commands::{Context, run, status};
 use crate::config::Config;
 use crate::exit::{ExitStatus, Failure};
 use crate::output::Output;
-use crate::wiring::{SystemClock, store_failure};
+use crate::wiring::{SystemClock, store_failure, store_settings};
 
 use compare::{CheckedCopy, Comparison};
 
@@ -40,14 +37,28 @@ pub fn audit(arguments: &cli::AuditArgs, context: &mut Context<'_>) -> Result<Ex
         Some(expected) => open_store(&config, Some(expected))?,
         None => store,
     };
+    let settings = store_settings(&config, reader.id());
+    let runtime = run::runtime()?;
+    if arguments.quarantine {
+        let store = DirectoryStore::open(store, settings).map_err(store_failure)?;
+        runtime.block_on(audit_store(&store, &reader, arguments, context))
+    } else {
+        let store = UntouchedStore::new(store, settings);
+        runtime.block_on(audit_store(&store, &reader, arguments, context))
+    }
+}
+
+/// Compares any store with the ledger.
+async fn audit_store<S: StoreInspection>(
+    store: &S,
+    reader: &Reader,
+    arguments: &cli::AuditArgs,
+    context: &mut Context<'_>,
+) -> Result<ExitStatus, Failure> {
     let mut audit = Audit {
-        quarantine: arguments
-            .quarantine
-            .then(|| Quarantine::open(&store, &reader, &config))
-            .transpose()?,
         store,
         reader,
-        quarantined_before: quarantine_folders(&config),
+        quarantines: arguments.quarantine,
         lists_unknown: context.global.verbose > 0,
         totals: Totals::default(),
         known: HashSet::new(),
@@ -60,32 +71,14 @@ pub fn audit(arguments: &cli::AuditArgs, context: &mut Context<'_>) -> Result<Ex
             lists_unknown: audit.lists_unknown,
         }
     };
-    audit.compare(report, context.output)?;
-    audit.find_unknown_files(report, context.output)?;
+    audit.compare(report, context.output).await?;
+    audit.find_unknown_files(report, context.output).await?;
     report.end(&audit.totals, context.output)?;
     Ok(audit.totals.status())
 }
 
 fn open_store(config: &Config, expected: Option<&StoreId>) -> Result<StoreFolder<SystemDisk>, Failure> {
     StoreFolder::open(Arc::new(SystemDisk::default()), &config.store.path, expected).map_err(store_failure)
-}
-
-/// The quarantine folders of earlier audits, latest first.
-fn quarantine_folders(config: &Config) -> Vec<PathBuf> {
-    let numbered = |entry: std::fs::DirEntry| {
-        let number: u64 = entry.file_name().to_str()?.parse().ok()?;
-        Some((number, entry.path()))
-    };
-    // If the folder cannot be listed, only a hint is lost.
-    let entries = std::fs::read_dir(config.store.path.join(".gleaner/quarantine"));
-    let mut folders: Vec<(u64, PathBuf)> = entries
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(numbered)
-        .collect();
-    folders.sort_by(|one, other| other.cmp(one));
-    folders.into_iter().map(|(_, path)| path).collect()
 }
 
 /// An output format for the result, written as the audit proceeds.
@@ -102,7 +95,7 @@ trait AuditReport {
     fn unknown(&mut self, name: &RelativePath, size: u64, output: &mut Output) -> io::Result<()>;
 
     /// A part of the store that could not be searched for such files.
-    fn unlisted(&mut self, error: &WalkError, output: &mut Output) -> io::Result<()>;
+    fn unlisted(&mut self, error: &Unlisted, output: &mut Output) -> io::Result<()>;
 
     /// The totals.
     fn end(&mut self, totals: &Totals, output: &mut Output) -> io::Result<()>;
@@ -158,12 +151,14 @@ enum QuarantineResult {
     MovedEarlier(String),
 }
 
+/// Entries of the listing that wait to be compared with the ledger.
+const LISTED_AHEAD: usize = 256;
+
 /// One audit.
-struct Audit {
-    store: StoreFolder<SystemDisk>,
-    reader: Reader,
-    quarantine: Option<Quarantine>,
-    quarantined_before: Vec<PathBuf>,
+struct Audit<'a, S> {
+    store: &'a S,
+    reader: &'a Reader,
+    quarantines: bool,
     lists_unknown: bool,
     totals: Totals,
     /// A hash of eight bytes for each name in the ledger. A collision would only hide an unknown file.
@@ -171,16 +166,16 @@ struct Audit {
     hasher: RandomState,
 }
 
-impl Audit {
-    fn compare(&mut self, report: &mut dyn AuditReport, output: &mut Output) -> Result<(), Failure> {
-        let bar = progress::Bar::over(expected(&self.reader)?);
+impl<S: StoreInspection> Audit<'_, S> {
+    async fn compare(&mut self, report: &mut dyn AuditReport, output: &mut Output) -> Result<(), Failure> {
+        let bar = progress::Bar::over(expected(self.reader)?);
         let mut copies = compare::by_name(self.reader.stored_copies());
         loop {
             let batch = compare::next_batch(&mut copies).map_err(status::unreadable)?;
             if batch.is_empty() {
                 break;
             }
-            for compared in compare::all(&self.store, &batch, &bar) {
+            for compared in compare::all(self.store, batch, &bar).await {
                 self.known
                     .insert(self.hasher.hash_one(compared.copy.store_name.as_bytes()));
                 self.totals.add(&compared);
@@ -188,10 +183,13 @@ impl Audit {
                     continue;
                 }
                 let name = &compared.copy.store_name;
-                let moved = match &self.quarantine {
-                    Some(quarantine) if compared.comparison.is_bad_copy() => Some(quarantine.move_copy(name)),
-                    _ if compared.comparison == Comparison::Missing => self.find_earlier_quarantine(name),
-                    _ => None,
+                let moved = if self.quarantines && compared.comparison.is_bad_copy() {
+                    Some(self.move_copy(name).await)
+                } else if compared.comparison == Comparison::Missing {
+                    let earlier = self.store.quarantined(name).await;
+                    earlier.map(QuarantineResult::MovedEarlier)
+                } else {
+                    None
                 };
                 if moved == Some(QuarantineResult::Moved) {
                     self.totals.quarantined =
@@ -204,30 +202,42 @@ impl Audit {
         Ok(())
     }
 
-    fn find_earlier_quarantine(&self, name: &RelativePath) -> Option<QuarantineResult> {
-        let relative = Path::new(OsStr::from_bytes(name.as_bytes()));
-        let is_there = |folder: &&PathBuf| folder.join(relative).symlink_metadata().is_ok();
-        let number = self.quarantined_before.iter().find(is_there)?.file_name()?;
-        let number = number.to_string_lossy();
-        Some(QuarantineResult::MovedEarlier(format!(
-            ".gleaner/quarantine/{number}/{name}"
-        )))
+    async fn move_copy(&self, name: &RelativePath) -> QuarantineResult {
+        match self.store.quarantine(name).await {
+            Ok(()) => QuarantineResult::Moved,
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                QuarantineResult::Failed(format!("{error}{}", cause.unwrap_or_default()))
+            }
+        }
     }
 
     /// Files that are not in the ledger are not an error: other programs may use the store too.
-    fn find_unknown_files(
+    async fn find_unknown_files(
         &mut self,
         report: &mut dyn AuditReport,
         output: &mut Output,
     ) -> Result<(), Failure> {
-        for entry in self.store.walk() {
+        let store = self.store;
+        let (sender, listing) = mpsc::channel(LISTED_AHEAD);
+        let ((), received) = tokio::join!(store.list(sender), self.receive(listing, report, output));
+        received
+    }
+
+    /// Owns the listing, so that an error here ends it.
+    async fn receive(
+        &mut self,
+        mut listing: mpsc::Receiver<Result<ListedFile, Unlisted>>,
+        report: &mut dyn AuditReport,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
+        while let Some(entry) = listing.recv().await {
             match entry {
-                Ok(entry) if entry.kind != EntryKind::File => {}
-                Ok(entry) if self.known.contains(&self.hasher.hash_one(entry.name.as_bytes())) => {}
-                Ok(entry) => {
-                    self.totals.unknown = self.totals.unknown.plus(Amount::of_file(entry.size));
+                Ok(file) if self.known.contains(&self.hasher.hash_one(file.name.as_bytes())) => {}
+                Ok(file) => {
+                    self.totals.unknown = self.totals.unknown.plus(Amount::of_file(file.size));
                     if self.lists_unknown {
-                        report.unknown(&entry.name, entry.size, output)?;
+                        report.unknown(&file.name, file.size, output)?;
                     }
                 }
                 Err(error) => {
@@ -251,39 +261,4 @@ fn expected(reader: &Reader) -> Result<Amount, Failure> {
             .plus(recorded.released)
             .plus(recorded.kept)
     }))
-}
-
-/// Moves bad copies into the control folder.
-struct Quarantine {
-    store: DirectoryStore<SystemDisk>,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Quarantine {
-    fn open(store: &StoreFolder<SystemDisk>, reader: &Reader, config: &Config) -> Result<Self, Failure> {
-        let settings = StoreSettings {
-            ledger: reader.id().clone(),
-            min_free: config.store.min_free,
-            file_mode: config.store.file_mode,
-            dir_mode: config.store.dir_mode,
-            range_length: engine::ports::store::RANGE_LENGTH,
-            executor: Executor::inline(),
-            clock: Arc::new(SystemClock),
-        };
-        Ok(Self {
-            store: DirectoryStore::open(store.clone(), settings).map_err(store_failure)?,
-            runtime: run::runtime()?,
-        })
-    }
-
-    fn move_copy(&self, name: &RelativePath) -> QuarantineResult {
-        use engine::ports::Store as _;
-        match self.runtime.block_on(self.store.quarantine(name)) {
-            Ok(()) => QuarantineResult::Moved,
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-                QuarantineResult::Failed(format!("{error}{}", cause.unwrap_or_default()))
-            }
-        }
-    }
 }

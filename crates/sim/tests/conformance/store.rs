@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,6 +55,11 @@ impl StoreFixture for InMemory {
         self.disk.staged().len()
     }
 
+    /// Handles that are open fail when their mount is gone.
+    fn make_unreadable(&self, _: &str) {
+        self.disk.unmount_store();
+    }
+
     fn divide(&self) -> bool {
         self.disk.set_store_is_divided(true);
         true
@@ -105,6 +111,13 @@ impl StoreFixture for InFolder {
         let own = self.folder.path().join(".gleaner/staging/ours");
         let count = |kind: &str| fs::read_dir(own.join(kind)).unwrap().count();
         count("partial") + count("sealed")
+    }
+
+    /// A socket cannot be opened, not even by root.
+    fn make_unreadable(&self, name: &str) {
+        let path = self.folder.path().join(name);
+        fs::remove_file(&path).unwrap();
+        drop(UnixListener::bind(path).unwrap());
     }
 
     /// This would need a mount.

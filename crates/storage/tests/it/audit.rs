@@ -4,56 +4,72 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
-use engine::ports::Store as _;
-use storage::SystemDisk;
-use storage::audit::CopyCheck;
-use storage::disk::EntryKind;
+use engine::ports::{CopyCheck, ListedFile, StoreError, StoreInspection, Unlisted};
+use storage::{Disk, SystemDisk, UntouchedStore};
+use tokio::sync::mpsc;
 
-use crate::context::{TestStore, block_on, digest, name};
+use crate::context::{TestStore, block_on, digest, name, settings};
+
+fn untouched<D: Disk>(dir: &TestStore, disk: &Arc<D>) -> UntouchedStore<D> {
+    UntouchedStore::new(dir.folder(disk), settings("ours"))
+}
+
+fn listing(store: &impl StoreInspection) -> (Vec<ListedFile>, Vec<Unlisted>) {
+    let (sender, mut receiver) = mpsc::channel(2);
+    let receive = async {
+        let (mut files, mut unlisted) = (Vec::new(), Vec::new());
+        while let Some(entry) = receiver.recv().await {
+            match entry {
+                Ok(file) => files.push(file),
+                Err(error) => unlisted.push(error),
+            }
+        }
+        files.sort_by_key(|file: &ListedFile| file.name.to_string());
+        (files, unlisted)
+    };
+    block_on(async { tokio::join!(store.list(sender), receive) }).1
+}
 
 #[test]
-fn a_walk_returns_all_visible_files_and_no_control_folder() {
+fn a_listing_has_all_visible_files_and_no_control_folder() {
     let dir = TestStore::new();
     dir.write("a/b/c", b"bees");
     dir.write("top", b"");
     dir.write("a/.gleaner/x", b"no control folder");
     fs::create_dir(dir.path.join("empty")).unwrap();
     symlink("/etc", dir.path.join("a/link")).unwrap();
-    let store = dir.folder(&Arc::new(SystemDisk::default()));
-    let mut found: Vec<_> = store
-        .walk()
-        .map(|entry| entry.unwrap())
-        .map(|entry| (entry.name.to_string(), entry.kind, entry.size))
-        .collect();
-    found.sort_by(|one, two| one.0.cmp(&two.0));
-    let expected = [
-        ("a/.gleaner/x", EntryKind::File, 17),
-        ("a/b/c", EntryKind::File, 4),
-        ("a/link", EntryKind::Link, 4),
-        ("top", EntryKind::File, 0),
-    ];
-    assert_eq!(
-        found,
-        expected.map(|(name, kind, size)| (name.to_owned(), kind, size))
-    );
+    let expected = [("a/.gleaner/x", 17), ("a/b/c", 4), ("top", 0)];
+    let expected = expected.map(|(path, size)| ListedFile {
+        name: name(path),
+        size,
+    });
+    let disk = Arc::new(SystemDisk::default());
+    let found = listing(&untouched(&dir, &disk));
+    assert_eq!(found, (expected.to_vec(), Vec::new()));
+    assert!(!dir.path.join(".gleaner/staging").exists());
+    assert_eq!(listing(&dir.open()), found);
 }
 
 #[test]
-fn a_walk_continues_after_a_folder_that_cannot_be_opened() {
+fn a_listing_continues_after_a_folder_that_cannot_be_opened() {
     let dir = TestStore::new();
     dir.write("a/x", b"1");
     dir.write("b/x", b"1");
     dir.write("c", b"1");
     let disk = crate::watched::WatchedDisk::new();
-    let store = dir.folder(&disk);
+    let store = untouched(&dir, &disk);
     disk.refuse(|call| {
         let is_it = call.operation == "open_folder" && call.name == b"a";
         is_it.then_some(rustix::io::Errno::ACCESS)
     });
-    let (found, errors): (Vec<_>, Vec<_>) = store.walk().partition(Result::is_ok);
-    assert_eq!((found.len(), errors.len()), (2, 1));
-    assert_eq!(errors[0].as_ref().unwrap_err().name, "a");
-    drop((found, errors, store));
+    let (files, unlisted) = listing(&store);
+    assert_eq!(files.len(), 2);
+    let expected = Unlisted {
+        name: "a".to_owned(),
+        reason: std::io::Error::from(rustix::io::Errno::ACCESS).to_string(),
+    };
+    assert_eq!(unlisted, [expected]);
+    drop(store);
     assert_eq!(disk.open_handles(), 0);
 }
 
@@ -62,13 +78,10 @@ fn a_copy_is_compared_by_its_bytes() {
     let dir = TestStore::new();
     dir.write("a/b", b"bees");
     symlink("b", dir.path.join("a/link")).unwrap();
-    let store = dir.folder(&Arc::new(SystemDisk::default()));
+    let store = untouched(&dir, &Arc::new(SystemDisk::default()));
     let check = |path: &str, content: &[u8]| {
-        store.check_copy(
-            &name(path),
-            u64::try_from(content.len()).unwrap(),
-            &digest(content),
-        )
+        let size = u64::try_from(content.len()).unwrap();
+        block_on(store.check(&name(path), size, &digest(content)))
     };
     assert_eq!(check("a/b", b"bees"), CopyCheck::Same);
     assert!(
@@ -82,6 +95,16 @@ fn a_copy_is_compared_by_its_bytes() {
     assert_eq!(check("a/b/c", b"bees"), CopyCheck::Missing);
     assert!(matches!(check("a", b"bees"), CopyCheck::Different(_)));
     assert!(matches!(check("a/link", b"bees"), CopyCheck::Different(_)));
+}
+
+#[test]
+fn a_store_opened_for_reading_sets_nothing_aside() {
+    let dir = TestStore::new();
+    dir.write("a", b"bees");
+    let store = untouched(&dir, &Arc::new(SystemDisk::default()));
+    let refused = block_on(store.quarantine(&name("a")));
+    assert!(matches!(refused, Err(StoreError::NotWritable { .. })));
+    assert_eq!(dir.read("a").unwrap(), b"bees");
 }
 
 #[test]
@@ -102,4 +125,12 @@ fn quarantine_moves_a_file_under_its_own_name_and_replaces_nothing() {
     assert_eq!(dir.read(".gleaner/quarantine/1/a/b/bad.jpg").unwrap(), b"first");
     assert_eq!(dir.read(".gleaner/quarantine/2/a/b/bad.jpg").unwrap(), b"other");
     assert_eq!(dir.read(".gleaner/quarantine/3/top").unwrap(), b"top");
+    for (path, location) in [
+        ("a/b/bad.jpg", Some(".gleaner/quarantine/2/a/b/bad.jpg")),
+        ("top", Some(".gleaner/quarantine/3/top")),
+        ("absent", None),
+    ] {
+        let found = block_on(store.quarantined(&name(path)));
+        assert_eq!(found.as_deref(), location);
+    }
 }

@@ -93,7 +93,8 @@ fn a_staging_folder_that_cannot_be_made_reports_the_reason() {
     let StoreError::NotWritable { source, .. } = error else {
         panic!("{error}")
     };
-    assert_eq!(Errno::from_io_error(&source), Some(Errno::ACCESS));
+    let cause = source.downcast_ref().and_then(Errno::from_io_error);
+    assert_eq!(cause, Some(Errno::ACCESS));
 }
 
 #[test]

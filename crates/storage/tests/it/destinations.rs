@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use engine::ports::{Placement, PublishFault, Room, Store as _, StoreError};
+use engine::ports::{Placement, PublishFault, Room, Store as _, StoreError, StoreInspection as _};
 use rustix::io::Errno;
 use storage::{DirectoryStore, InitError, init};
 
@@ -319,5 +319,5 @@ fn a_full_store_is_not_mistaken_for_one_without_links() {
     let disk = WatchedDisk::new();
     disk.refuse(|call| (call.operation == "link").then_some(Errno::NOSPC));
     let error = DirectoryStore::open(dir.folder(&disk), settings("ours")).map(drop);
-    assert!(error.is_err_and(|error| error.is_full()));
+    assert!(error.is_err_and(|error| matches!(error, StoreError::Full { .. })));
 }

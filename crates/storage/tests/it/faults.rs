@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use engine::ports::{Placement, PublishFault, Store as _, StoreError};
+use engine::ports::{Placement, PublishFault, Store as _, StoreError, StoreStatus as _};
 use rustix::io::Errno;
 use storage::{DirectoryStore, StoreFolder, StoreSettings};
 
@@ -154,6 +154,6 @@ fn once_a_call_finds_no_room_the_store_reports_that_it_is_full() {
             store.publish(vec![publication(&file, "a/b")]).await
         });
         let error = outcome.unwrap_err();
-        assert!(error.is_full(), "{operation}: {error:?}");
+        assert!(matches!(error, StoreError::Full { .. }), "{operation}: {error:?}");
     }
 }

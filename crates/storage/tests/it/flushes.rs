@@ -1,6 +1,6 @@
 //! The cost of durability in flushes: exactly one per file, one per folder and batch, and a few more.
 
-use engine::ports::{Placement, PublishFault, Store as _};
+use engine::ports::{Placement, PublishFault, Store as _, StoreStatus as _};
 use rustix::io::Errno;
 
 use crate::context::{

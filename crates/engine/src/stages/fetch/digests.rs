@@ -3,7 +3,7 @@
 use model::{Digest, RelativePath};
 
 use crate::ports::store::RANGE_LENGTH;
-use crate::ports::{DigestRequest, Session, Store};
+use crate::ports::{DigestRequest, Session, StoreStatus};
 use crate::recourse::PassError;
 use crate::visit::SourceVisit;
 use crate::world::World;
@@ -59,7 +59,7 @@ pub(super) async fn request_digests<W: World>(
 
 /// Whether a file of this size is digested range by range.
 pub(super) fn is_digested_in_ranges<W: World>(visit: &SourceVisit<'_, W>, size: u64) -> bool {
-    size > visit.world.store().range_length() * RANGES_DIGESTED_WHOLE
+    size > visit.world.store().properties().range_length * RANGES_DIGESTED_WHOLE
 }
 
 async fn request_ranges<W: World>(
@@ -67,7 +67,7 @@ async fn request_ranges<W: World>(
     path: &RelativePath,
     size: u64,
 ) -> Result<DeviceDigests, PassError> {
-    let range_length = visit.world.store().range_length();
+    let range_length = visit.world.store().properties().range_length;
     let mut digests = Vec::new();
     let mut offset = 0;
     while offset < size {

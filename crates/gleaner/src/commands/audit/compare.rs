@@ -1,22 +1,19 @@
 //! Compares stored copies with the record, several at a time.
 
 use std::iter::Peekable;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
-
+use engine::ports::{CopyCheck, StoreInspection};
+use futures_util::stream::{self, StreamExt as _};
 use ledger::{ReadError, StoredCopies, StoredCopy};
-use storage::audit::CopyCheck;
-use storage::{Disk, StoreFolder};
 
 use super::progress::Bar;
 
-/// Names compared per batch: enough to keep the threads busy, few enough to report findings soon.
+/// Names compared per batch: enough to keep the processors busy, few enough to report findings soon.
 const BATCH: usize = 64;
 
-/// A digest takes one core, and a network store is faster with several requests at a time. More threads would
-/// make a disk seek.
-const MAX_THREADS: usize = 8;
+/// Copies that are checked at a time. A digest takes one core, and a network store is faster with several
+/// requests at a time. More would make a disk seek.
+const MAX_CHECKS: usize = 8;
 
 /// A stored copy and the result of its comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,46 +93,30 @@ fn has_name(name: Option<&CopiesOfName>, copy: &StoredCopy) -> bool {
 }
 
 /// Compares the copies of these names, in their order.
-pub(super) fn all<D: Disk>(store: &StoreFolder<D>, names: &[CopiesOfName], bar: &Bar) -> Vec<CheckedCopy> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(names.len()));
-    let work = || {
-        while let Some((index, name)) = take(names, &next) {
-            let compared = one_name(store, name, bar);
-            let mut done = done.lock();
-            done.push((index, compared));
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    std::thread::scope(|scope| {
-        for _ in 1..threads.clamp(2, MAX_THREADS).min(names.len()) {
-            // If no further thread can be started, this thread does the work.
-            drop(std::thread::Builder::new().spawn_scoped(scope, work));
-        }
-        work();
-    });
-    let mut done = done.into_inner();
-    done.sort_by_key(|(index, _)| *index);
-    done.into_iter().flat_map(|(_, compared)| compared).collect()
+pub(super) async fn all<S: StoreInspection>(
+    store: &S,
+    names: Vec<CopiesOfName>,
+    bar: &Bar,
+) -> Vec<CheckedCopy> {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    stream::iter(names)
+        .map(|name| one_name(store, name, bar))
+        .buffered(processors.clamp(2, MAX_CHECKS))
+        .flat_map(stream::iter)
+        .collect()
+        .await
 }
 
-fn take<'a>(names: &'a [CopiesOfName], next: &AtomicUsize) -> Option<(usize, &'a CopiesOfName)> {
-    let index = next.fetch_add(1, Ordering::Relaxed);
-    names.get(index).map(|name| (index, name))
-}
-
-fn one_name<D: Disk>(store: &StoreFolder<D>, name: &CopiesOfName, bar: &Bar) -> Vec<CheckedCopy> {
-    let mut compared: Vec<CheckedCopy> = name
-        .iter()
-        .map(|copy| {
-            let finding = store.check_copy(&copy.store_name, copy.size, &copy.digest);
-            bar.advance(copy.size);
-            CheckedCopy {
-                copy: copy.clone(),
-                comparison: comparison(finding),
-            }
-        })
-        .collect();
+async fn one_name<S: StoreInspection>(store: &S, name: CopiesOfName, bar: &Bar) -> Vec<CheckedCopy> {
+    let mut compared = Vec::with_capacity(name.len());
+    for copy in name {
+        let check = store.check(&copy.store_name, copy.size, &copy.digest).await;
+        bar.advance(copy.size);
+        compared.push(CheckedCopy {
+            copy,
+            comparison: comparison(check),
+        });
+    }
     // A copy that matches one record is good; the other record's content is missing.
     if compared
         .iter()
@@ -150,8 +131,8 @@ fn one_name<D: Disk>(store: &StoreFolder<D>, name: &CopiesOfName, bar: &Bar) -> 
     compared
 }
 
-fn comparison(finding: CopyCheck) -> Comparison {
-    match finding {
+fn comparison(check: CopyCheck) -> Comparison {
+    match check {
         CopyCheck::Same => Comparison::Sound,
         CopyCheck::Missing => Comparison::Missing,
         CopyCheck::Different(detail) => Comparison::Different { detail },

@@ -2,9 +2,9 @@
 
 use std::io::{self, Write as _};
 
+use engine::ports::Unlisted;
 use model::{Amount, RelativePath};
 use serde_json::{Value, json};
-use storage::audit::WalkError;
 
 use crate::output::Output;
 
@@ -77,9 +77,9 @@ impl AuditReport for JsonReport {
         self.item(OpenList::Unknown, &item, output)
     }
 
-    fn unlisted(&mut self, error: &WalkError, _output: &mut Output) -> io::Result<()> {
+    fn unlisted(&mut self, error: &Unlisted, _output: &mut Output) -> io::Result<()> {
         self.unlisted
-            .push(json!({ "store_name": error.name, "detail": error.source.to_string() }));
+            .push(json!({ "store_name": error.name, "detail": error.reason }));
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 
 use std::io;
 
+use engine::ports::Unlisted;
 use model::RelativePath;
-use storage::audit::WalkError;
 
 use crate::output::Output;
 use crate::report::amount;
@@ -46,10 +46,10 @@ impl AuditReport for TextReport {
         output.line(format_args!("{:10}  {name} ({})", "unknown", amount::bytes(size)))
     }
 
-    fn unlisted(&mut self, error: &WalkError, output: &mut Output) -> io::Result<()> {
+    fn unlisted(&mut self, error: &Unlisted, output: &mut Output) -> io::Result<()> {
         output.line(format_args!(
             "{:10}  {}: {}",
-            "unlisted", error.name, error.source
+            "unlisted", error.name, error.reason
         ))
     }
 

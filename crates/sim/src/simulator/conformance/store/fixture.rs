@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use engine::ports::{
     Chunk, Destination, Placement, Publication, PublishFault, Room, SealedFile, StagingKey, Store,
+    StoreInspection,
 };
 use model::{Digest, Timestamp};
 use sha2::{Digest as _, Sha256};
@@ -14,7 +15,7 @@ use crate::simulator::rng::Rng;
 /// [`super::super::super::collector::RANGE_LENGTH`].
 pub trait StoreFixture {
     /// The implementation under test.
-    type Store: Store;
+    type Store: Store + StoreInspection;
 
     /// Opens the store as a new process does.
     fn open(&self) -> Self::Store;
@@ -27,6 +28,9 @@ pub trait StoreFixture {
 
     /// The number of files in the staging folders.
     fn staged(&self) -> usize;
+
+    /// Makes a visible file unreadable for the stores that are open.
+    fn make_unreadable(&self, name: &str);
 
     /// Makes links from the store's staging to its visible folders impossible. Returns `false` where this
     /// implementation cannot do that.

@@ -1,6 +1,6 @@
 //! What the store reports about itself and about stored files.
 
-use engine::ports::{Obstacle, PublishFault, Reproof, Room, Store};
+use engine::ports::{Obstacle, PublishFault, Reproof, Room, Store, StoreStatus};
 use model::RelativePath;
 
 use super::fixture::{StoreFixture, digest, foresee, length};
@@ -39,7 +39,20 @@ pub(super) async fn a_store_reports_its_id<P: StoreFixture>(fixture: &P) -> Chec
     let first = fixture.open().condition().await.map_err(message)?;
     let second = fixture.open().condition().await.map_err(message)?;
     same("id", &first.id, &second.id)?;
-    ensure(first.room > 0, || "there is no room".to_owned())
+    ensure(first.room != Some(0), || "there is no room".to_owned())
+}
+
+pub(super) async fn the_longest_component_is_accepted_and_no_longer_one<P: StoreFixture>(
+    fixture: &P,
+) -> Checked {
+    let store = fixture.open();
+    let longest = store.properties().max_component;
+    let found = foresee(&store, &"l".repeat(longest), None).await?;
+    same("the longest name", &found, &Ok(Room::OfStore))?;
+    let found = foresee(&store, &"l".repeat(longest + 1), None).await?;
+    ensure(matches!(found, Err(PublishFault::Unacceptable(_))), || {
+        format!("a longer name: {found:?}")
+    })
 }
 
 pub(super) async fn obstacles_to_a_file_are_foreseen<P: StoreFixture>(fixture: &P) -> Checked {
@@ -64,11 +77,6 @@ pub(super) async fn obstacles_to_a_file_are_foreseen<P: StoreFixture>(fixture: &
             format!("{name}: {found:?}")
         })?;
     }
-    let long = "l".repeat(256);
-    let found = foresee(&store, &long, None).await?;
-    ensure(matches!(found, Err(PublishFault::Unacceptable(_))), || {
-        format!("a long name: {found:?}")
-    })?;
     same("what is there", &fixture.visible("night/hour"), &None)?;
     same("files in staging", &fixture.staged(), &0)
 }

@@ -1,6 +1,6 @@
 //! Files that become visible.
 
-use engine::ports::{Obstacle, Placement, PublishFault, StagingKey, Store};
+use engine::ports::{Obstacle, Placement, PublishFault, StagingKey, Store, StoreStatus};
 
 use super::fixture::{
     ALL_LEFTOVERS, MODIFIED, StoreFixture, chunks, content, foresee, key, length, publication, publish, seal,

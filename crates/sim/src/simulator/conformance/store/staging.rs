@@ -1,6 +1,6 @@
 //! Files that are staged, sealed and tidied.
 
-use engine::ports::{Placement, StagingKey, Store};
+use engine::ports::{Placement, StagingKey, Store, StoreStatus};
 use model::Digest;
 
 use super::fixture::{
@@ -29,7 +29,7 @@ pub(super) async fn a_sealed_file_is_described_and_not_visible<P: StoreFixture>(
     let digests: Vec<Digest> = sealed.ranges.iter().map(|range| range.digest).collect();
     let bytes = content(5000);
     let (first, second) = bytes.split_at(4096);
-    same("length of ranges", &store.range_length(), &4096)?;
+    same("length of ranges", &store.properties().range_length, &4096)?;
     same(
         "digests of the ranges",
         &digests,
