@@ -16,6 +16,7 @@ mod backup;
 mod claims;
 mod connection;
 mod error;
+mod identify;
 mod lock;
 mod names;
 mod open;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use backup::{Backup, BackupError, backup};
 pub use error::remedy;
+pub use identify::id_of;
 pub use ledger::SqliteLedger;
 pub use open::OpenOptions;
 pub use reader::{

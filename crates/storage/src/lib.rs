@@ -31,6 +31,7 @@ mod settings;
 mod staged;
 mod staging_area;
 mod stream_hasher;
+mod take_over;
 mod tidy;
 mod untouched;
 
@@ -38,6 +39,7 @@ mod audit;
 mod inspection;
 
 pub mod folder;
+pub mod holder;
 pub mod init;
 pub mod ledgers;
 pub mod marker;
@@ -56,8 +58,10 @@ pub use disk::{Disk, SystemDisk};
 pub use executor::Executor;
 pub use folder::StoreFolder;
 pub use init::{InitError, InitOptions, Initialised, init};
-pub use ledgers::KnownLedger;
+pub use holder::Holder;
+pub use ledgers::{Adoption, KnownLedger};
 pub use settings::StoreSettings;
 pub use staged::StagedFile;
 pub use store::DirectoryStore;
+pub use take_over::TakenOver;
 pub use untouched::UntouchedStore;

@@ -23,8 +23,10 @@ use crate::cli;
 use crate::commands::{Context, run, status};
 use crate::config::Config;
 use crate::exit::{ExitStatus, Failure};
+use crate::failures::store_failure;
+use crate::holding;
 use crate::output::Output;
-use crate::wiring::{SystemClock, store_failure, store_settings};
+use crate::wiring::{SystemClock, store_settings};
 
 use compare::{CheckedCopy, Comparison};
 
@@ -37,7 +39,8 @@ pub fn audit(arguments: &cli::AuditArgs, context: &mut Context<'_>) -> Result<Ex
         Some(expected) => open_store(&config, Some(expected))?,
         None => store,
     };
-    let settings = store_settings(&config, reader.id());
+    let collector = holding::holder(&config).collector_id(reader.id());
+    let settings = store_settings(&config, collector);
     let runtime = run::runtime()?;
     if arguments.quarantine {
         let store = DirectoryStore::open(store, settings).map_err(store_failure)?;
