@@ -31,7 +31,8 @@ impl<D: Disk> OpenStore<D> {
         let is_the_one_held = identity(&found)? == identity(&self.handles().root)?;
         if !is_the_one_held || self.try_to_write().is_err() {
             let settings = &self.settings;
-            let handles = Handles::open(disk, Arc::new(found), settings, &self.label).map_err(not_writable)?;
+            let handles =
+                Handles::open(disk, Arc::new(found), settings, &self.label).map_err(not_writable)?;
             self.replace_handles(handles);
             self.try_to_write()?;
         }

@@ -79,7 +79,10 @@ impl LedgerNote {
             adopted,
             from_machine: from.map(|from| text(from.machine().unwrap_or_default())),
             from_ledger: from.map(|from| text(from.ledger_path())),
-            from_last_used: known.adopted.as_ref().map(|adoption| render_time(adoption.from_last_used)),
+            from_last_used: known
+                .adopted
+                .as_ref()
+                .map(|adoption| render_time(adoption.from_last_used)),
         }
     }
 

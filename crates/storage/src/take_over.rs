@@ -69,7 +69,9 @@ impl<D: Disk> OpenStore<D> {
         area.map_err(|error| self.take_over_fault(error))?;
         self.take_areas_beside(&handles, &theirs, name, taken)?;
         // Stays if the other collector lives and made a file meanwhile, or with the notes of missing areas.
-        self.disk.remove_folder(&handles.staging, name).unwrap_or_default();
+        self.disk
+            .remove_folder(&handles.staging, name)
+            .unwrap_or_default();
         Ok(())
     }
 
@@ -104,17 +106,13 @@ impl<D: Disk> OpenStore<D> {
     }
 
     /// Takes over the files of one area, and removes its two folders.
-    fn take_area(
-        &self,
-        theirs: &D::Folder,
-        own: &StagingArea<D>,
-        taken: &mut TakenOver,
-    ) -> io::Result<()> {
+    fn take_area(&self, theirs: &D::Folder, own: &StagingArea<D>, taken: &mut TakenOver) -> io::Result<()> {
         if let Some(partial) = self.open_if_there(theirs, PARTIAL)? {
             let mut known = self.ranges_by_key(own)?;
             for name in self.file_names(&partial)? {
                 let wanted = PartialName::parse(&name).filter(|name| name.ranges > 0);
-                let wanted = wanted.filter(|name| known.get(&name.key).is_none_or(|known| *known < name.ranges));
+                let wanted =
+                    wanted.filter(|name| known.get(&name.key).is_none_or(|known| *known < name.ranges));
                 let copied = match &wanted {
                     Some(name) => self.copy_partial(&partial, name, own)?,
                     None => None,
@@ -173,7 +171,12 @@ impl<D: Disk> OpenStore<D> {
         let copied = self.copy_bytes(&source, &copy, length).and_then(|is_whole| {
             if is_whole {
                 disk.flush_file(&copy)?;
-                disk.rename(&own.partial, &unfinished, &own.partial, &copy_of(name.ranges).to_bytes())?;
+                disk.rename(
+                    &own.partial,
+                    &unfinished,
+                    &own.partial,
+                    &copy_of(name.ranges).to_bytes(),
+                )?;
                 disk.flush_folder(&own.partial)?;
             }
             Ok(is_whole)

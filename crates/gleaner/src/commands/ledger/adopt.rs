@@ -163,7 +163,9 @@ impl Outcome {
                  ledger has that id."
             ))?;
         }
-        output.line("Next: `gleaner run`. It first collects what the other collector withdrew on the devices.")?;
+        output.line(
+            "Next: `gleaner run`. It first collects what the other collector withdrew on the devices.",
+        )?;
         Ok(())
     }
 
@@ -239,6 +241,7 @@ fn other_ledger(config: &Config, found: &LedgerId, wanted: &LedgerId) -> Failure
 
 /// Without a machine id, two collectors with one ledger id would share a staging folder.
 fn no_machine_id() -> Failure {
-    let error = anyhow::anyhow!("this machine has no id (/etc/machine-id): the store could not tell it from others");
+    let error =
+        anyhow::anyhow!("this machine has no id (/etc/machine-id): the store could not tell it from others");
     Failure::new(ExitStatus::StoreOrLedger, error).help("make one with `systemd-machine-id-setup`")
 }
