@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -11,6 +12,7 @@ use crate::context::Fleet;
 use crate::machines::Machine;
 use crate::outcome::{Outcome, Running};
 use crate::recording::{self, content};
+use crate::rng::Rng;
 
 const SOON: Duration = Duration::from_secs(60);
 const MIB: usize = 1 << 20;
@@ -123,46 +125,55 @@ fn what_the_dead_collector_flushed_of_a_large_file_is_not_fetched_again() {
 }
 
 /// The first collector was only cut off: it is stopped in mid-fetch, and continues after the adoption, beside a sweep
-/// of the second.
+/// of the second. Each round stops and continues it at other moments.
 #[test]
 fn a_collector_that_still_lives_and_its_successor_lose_nothing() {
     let fleet = fleet();
     let Some(second) = fleet.machine("second") else {
         return;
     };
-    fleet
-        .device(1)
-        .record_many("day", 200, 20_000)
-        .record("big", content("big", 50 * MIB));
-    let first = in_mid_fetch(&fleet, 8_000_000, 24_000_000);
-    processes::signal(first.id(), Signal::STOP);
-    second.gleaner(["ledger", "adopt", "ohio"]).exits(0);
-    let successor = second.start(["run"]);
-    let before = fleet.device(1).link(Tap::received);
-    assert!(wait_until(SOON, || fleet.device(1).link(Tap::received) > before + 2_000_000));
-    processes::signal(first.id(), Signal::CONT);
-    fleet.assert_nothing_lost();
-    let outcomes = [first.wait(), successor.wait()];
-    fleet.assert_nothing_lost();
-    fleet.assert_store_true();
-    for outcome in &outcomes {
-        assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.transcript());
+    let seed = Rng::random_seed();
+    eprintln!("the seed of the moments is {seed}");
+    let mut moments = Rng::from_seed(seed);
+    for round in 0..4 {
+        fleet.gleaner(["ledger", "adopt", "ohio"]).exits(0);
+        fleet
+            .device(1)
+            .record_many(&format!("day{round}"), 100, 20_000)
+            .record(format!("big{round}"), content(&format!("big {round}"), 36 * MIB));
+        let first = in_mid_fetch(&fleet, 16_000_000, 500_000);
+        thread::sleep(moments.time(Duration::from_millis(2_200)));
+        processes::signal(first.id(), Signal::STOP);
+        second.gleaner(["ledger", "adopt", "ohio"]).exits(0);
+        let successor = second.start(["run"]);
+        thread::sleep(moments.time(Duration::from_millis(2_500)));
+        processes::signal(first.id(), Signal::CONT);
+        fleet.assert_nothing_lost();
+        let outcomes = [first.wait(), successor.wait()];
+        fleet.assert_nothing_lost();
+        fleet.assert_store_true();
+        for outcome in &outcomes {
+            eprintln!("{}", outcome.transcript());
+            assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.transcript());
+        }
+        fleet
+            .gleaner(["run"])
+            .exits(4)
+            .says("another gleaner holds this ledger")
+            .says(second.id())
+            .says("gleaner ledger adopt ohio");
+        fleet.gleaner(["run", "--dry-run"]).exits(4);
+        // What the first staged after the adoption.
+        second.gleaner(["ledger", "adopt", "ohio"]).exits(0);
+        fleet
+            .device(1)
+            .record(format!("after{round}"), format!("after {round}"));
+        sweep_until_emptied(&fleet, &second);
+        assert_gathered_once(&fleet);
+        assert_eq!(staged(&fleet), Vec::<PathBuf>::new(), "left in staging");
     }
-    fleet
-        .gleaner(["run"])
-        .exits(4)
-        .says("another gleaner holds this ledger")
-        .says(second.id())
-        .says("gleaner ledger adopt ohio");
-    fleet.gleaner(["run", "--dry-run"]).exits(4);
-    fleet.device(1).link(Tap::heal);
-    second.gleaner(["ledger", "adopt", "ohio"]).exits(0);
-    fleet.device(1).record("after.jpg", "after");
-    sweep_until_emptied(&fleet, &second);
-    assert_gathered_once(&fleet);
     fleet.gleaner(["audit"]).exits(0);
     second.gleaner(["audit"]).exits(0);
-    assert_eq!(staged(&fleet), Vec::<PathBuf>::new(), "left in staging");
 }
 
 #[test]
@@ -268,8 +279,9 @@ fn a_backup_beside_a_sweep_is_refused_elsewhere_until_it_is_adopted() {
         .exits(2)
         .says("already exists");
     fleet.gleaner(["ledger", "backup", "/nowhere/x.db"]).exits(1);
+    let other = format!("{file}.other");
     second
-        .gleaner(["ledger", "backup", file])
+        .gleaner(["ledger", "backup", &other])
         .exits(3)
         .says("no ledger at");
 
