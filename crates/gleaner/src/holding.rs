@@ -1,7 +1,8 @@
 //! Which ledger this collector may use: the id of a new one, and whether another collector holds it.
 //!
-//! Decided before anything is opened for writing, and again once the ledger is open: meanwhile another process may
-//! have made it, or another collector may have adopted it. Changes nothing but the note in the store.
+//! Decided before anything is opened for writing, and again once the ledger is open: meanwhile another
+//! process may have made it, or another collector may have adopted it. Changes nothing but the note in the
+//! store.
 
 use ledger::OpenOptions;
 use model::{LedgerId, Timestamp};
@@ -34,8 +35,9 @@ pub(crate) fn holder(config: &Config) -> Holder {
     Holder::new(machine.as_deref(), &config.ledger)
 }
 
-/// Finds out which ledger this collector uses or makes. Refuses a ledger that another collector holds, and one
-/// with another id than the configured. `store`: `None` if there is none yet. `at`: the time of a new ledger.
+/// Finds out which ledger this collector uses or makes. Refuses a ledger that another collector holds, and
+/// one with another id than the configured. `store`: `None` if there is none yet. `at`: the time of a new
+/// ledger.
 pub(crate) fn find(
     config: &Config,
     store: Option<&StoreFolder<SystemDisk>>,
@@ -106,17 +108,22 @@ pub(crate) fn check(
     }
 }
 
-/// Whether a staging folder with the ledger's id belongs to this collector. One of an adopted ledger does not: a
-/// collector that still lives may write there.
-pub(crate) fn owns_former_staging(store: &StoreFolder<SystemDisk>, id: &LedgerId) -> Result<bool, Failure> {
+/// The ledger, if a staging folder with its id is this collector's, from an earlier release. One of an
+/// adopted ledger is not: a collector that still lives may write there.
+pub(crate) fn former_staging(
+    store: &StoreFolder<SystemDisk>,
+    holder: &Holder,
+    id: &LedgerId,
+) -> Result<Option<LedgerId>, Failure> {
     let known = store.known_ledger(id).map_err(store_failure)?;
-    Ok(known.is_none_or(|known| known.adopted.is_none()))
+    let is_ours = known.is_none_or(|known| known.adopted.is_none() && known.holder == *holder);
+    Ok(is_ours.then(|| id.clone()))
 }
 
 /// Notes in the store that this collector holds the ledger. Refuses if another does.
 ///
-/// Without a machine id, only a ledger with a configured id is noted: one with a random id could not be found again
-/// by its note.
+/// Without a machine id, only a ledger with a configured id is noted: one with a random id could not be found
+/// again by its note.
 pub(crate) fn remember(
     config: &Config,
     store: &StoreFolder<SystemDisk>,

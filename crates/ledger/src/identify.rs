@@ -9,8 +9,8 @@ use crate::error::from_sqlite;
 use crate::reader::open_existing;
 use crate::values;
 
-/// The id of the ledger at `path`, of this or an older schema; `None` if there is no ledger yet. Neither creates
-/// nor changes it.
+/// The id of the ledger at `path`, of this or an older schema; `None` if there is no ledger yet. Neither
+/// creates nor changes it.
 pub fn id_of(path: &Path) -> Result<Option<LedgerId>, ReadError> {
     let connection = match open_existing(path) {
         Err(ReadError::Missing { .. }) => return Ok(None),

@@ -1,7 +1,7 @@
 //! The staging areas of an open store: which area a file uses, and how areas are made, noted and removed.
 //!
-//! Each folder with an area of this collector has a note in the store's own staging, written before the area is
-//! made. The next sweep finds and tidies by it what a crash leaves there.
+//! Each folder with an area of this collector has a note in the store's own staging, written before the area
+//! is made. The next sweep finds and tidies by it what a crash leaves there.
 
 use std::io;
 use std::sync::Arc;

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_collector_id_depends_on_machine_and_path_and_without_machine_on_the_ledger() {
+    fn a_collector_id_depends_on_machine_and_path() {
         let id = |machine, path: &str, ledger: &str| {
             let holder = Holder::new(machine, Path::new(path));
             holder.collector_id(&LedgerId::new(ledger).unwrap())

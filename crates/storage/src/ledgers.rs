@@ -1,5 +1,5 @@
-//! Notes which ledgers have used a store, and which collector holds each. A collector that lost its ledger finds
-//! its old id here, and with it the files that it had withdrawn on the devices.
+//! Notes which ledgers have used a store, and which collector holds each. A collector that lost its ledger
+//! finds its old id here, and with it the files that it had withdrawn on the devices.
 
 use std::time::Duration;
 

@@ -2,9 +2,9 @@
 //!
 //! [`DirectoryStore`] implements the engine's ports `Store` and `StoreInspection` on a local disk or a mount.
 //! A dry run, and an audit that moves nothing, use an [`UntouchedStore`] instead. Of the crates that ship,
-//! only this one renames or unlinks files on the collector. It does so through [`Disk`], a list of system
-//! calls, so that a simulated disk runs the code that ships. It knows neither devices nor the ledger, and
-//! chooses no names.
+//! only this one renames or unlinks files on the collector, except for the ledger's backup. It does so
+//! through [`Disk`], a list of system calls, so that a simulated disk runs the code that ships. It knows
+//! neither devices nor the ledger, and chooses no names.
 //!
 //! It never overwrites, changes or removes anything visible in the store, except in `quarantine`, which an
 //! operator must request. It never follows a symbolic link and never leaves the store.

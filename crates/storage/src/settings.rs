@@ -13,8 +13,8 @@ use crate::executor::Executor;
 pub struct StoreSettings {
     /// The collector whose staging folders are used.
     pub collector: CollectorId,
-    /// The ledger of this collector, if a staging folder with the ledger's id is this collector's too: earlier
-    /// releases named it so. Such a folder is renamed when it is opened.
+    /// The ledger of this collector, if a staging folder with the ledger's id is this collector's too:
+    /// earlier releases named it so. Such a folder is renamed when it is opened.
     pub former_staging: Option<LedgerId>,
     /// Bytes that must stay free on the file system of the store.
     pub min_free: u64,

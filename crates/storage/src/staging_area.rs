@@ -3,8 +3,8 @@
 //!
 //! Most files use the store's own area. A link from it does not lead into a file system mounted within the
 //! store, to another branch of a union of disks, or across quota projects. Files for such a folder are
-//! received beside it, in `.gleaner/staging/<collector>` of a visible folder: the outermost folder of a mount,
-//! or the destination folder itself. No device file can have such a name.
+//! received beside it, in `.gleaner/staging/<collector>` of a visible folder: the outermost folder of a
+//! mount, or the destination folder itself. No device file can have such a name.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,12 +1,13 @@
 //! Takes over the staging folders of a collector that is gone, or that may be only cut off.
 //!
-//! A partial file is copied, flushed, and only then removed: it is never renamed, because a collector that still
-//! lives would continue to write it through its open descriptor. Only ranges that the name counts are copied:
-//! they were flushed and read back, and nothing writes them again. Sealed files are removed: they are published,
-//! or fetched again from the device. A collector that still lives misses its files and fetches them again.
+//! A partial file is copied, flushed, and only then removed: it is never renamed, because a collector that
+//! still lives would continue to write it through its open descriptor. Only ranges that the name counts are
+//! copied: they were flushed and read back, and nothing writes them again. Sealed files are removed: they are
+//! published, or fetched again from the device. A collector that still lives misses its files and fetches
+//! them again.
 //!
-//! Every step may be repeated. A crash before the removal of a file leaves both: the next call finds the copy and
-//! only removes.
+//! Every step may be repeated. A crash before the removal of a file leaves both: the next call finds the copy
+//! and only removes.
 
 use std::collections::HashMap;
 use std::io;
@@ -138,11 +139,11 @@ impl<D: Disk> OpenStore<D> {
         Ok(())
     }
 
-    /// Copies the counted ranges of a partial file and flushes the copy. Returns the number of bytes; `None` if
-    /// the file cannot be read or is gone: its bytes are fetched again.
+    /// Copies the counted ranges of a partial file and flushes the copy. Returns the number of bytes; `None`
+    /// if the file cannot be read or is gone: its bytes are fetched again.
     ///
-    /// The copy has a name that counts no range until its bytes are durable. A crash before leaves a file that
-    /// the next sweep tidies.
+    /// The copy has a name that counts no range until its bytes are durable. A crash before leaves a file
+    /// that the next sweep tidies.
     fn copy_partial(
         &self,
         from: &D::Folder,
@@ -213,8 +214,8 @@ impl<D: Disk> OpenStore<D> {
         Ok(known)
     }
 
-    /// Collected first, because a listing may skip entries while others are removed. Bounded by the files that one
-    /// process has under way.
+    /// Collected first, because a listing may skip entries while others are removed. Bounded by the files
+    /// that one process has under way.
     fn file_names(&self, folder: &D::Folder) -> io::Result<Vec<Vec<u8>>> {
         let entries = self.disk.entries(folder)?;
         entries.map(|entry| entry.map(|entry| entry.name)).collect()

@@ -13,8 +13,8 @@ use crate::open_store::OpenStore;
 use crate::partial::PartialName;
 use crate::staging_area::{PARTIAL, SEALED, StagingArea};
 
-/// A staged file of another collector counts as a leftover once it is older than this: a running gleaner leaves
-/// none that long.
+/// A staged file of another collector counts as a leftover once it is older than this: a running gleaner
+/// leaves none that long.
 const MIN_FOREIGN_AGE: Duration = Duration::from_hours(7 * 24);
 
 impl<D: Disk> OpenStore<D> {

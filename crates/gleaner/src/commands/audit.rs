@@ -39,10 +39,11 @@ pub fn audit(arguments: &cli::AuditArgs, context: &mut Context<'_>) -> Result<Ex
         Some(expected) => open_store(&config, Some(expected))?,
         None => store,
     };
-    let collector = holding::holder(&config).collector_id(reader.id());
-    let settings = store_settings(&config, collector);
+    let holder = holding::holder(&config);
+    let mut settings = store_settings(&config, holder.collector_id(reader.id()));
     let runtime = run::runtime()?;
     if arguments.quarantine {
+        settings.former_staging = holding::former_staging(&store, &holder, reader.id())?;
         let store = DirectoryStore::open(store, settings).map_err(store_failure)?;
         runtime.block_on(audit_store(&store, &reader, arguments, context))
     } else {

@@ -1,5 +1,5 @@
-//! Further machines that run gleaner on the same fleet and store: each has a machine id and a ledger folder of its
-//! own, at the same paths, in a mount namespace of its own.
+//! Further machines that run gleaner on the same fleet and store: each has a machine id and a ledger folder
+//! of its own, at the same paths, in a mount namespace of its own.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -23,8 +23,8 @@ pub(crate) struct Machine<'f> {
 }
 
 impl Fleet {
-    /// Another machine, with the fleet's configuration and store, and without a ledger. `None`, after a message, where
-    /// a process cannot have mounts of its own.
+    /// Another machine, with the fleet's configuration and store, and without a ledger. `None`, after a
+    /// message, where a process cannot have mounts of its own.
     pub(crate) fn machine(&self, name: &str) -> Option<Machine<'_>> {
         let machine = Machine {
             fleet: self,
@@ -80,8 +80,8 @@ impl Machine<'_> {
         command
     }
 
-    /// The arguments of unshare(1) before the program. Each program replaces the one before, so that the process
-    /// keeps its id.
+    /// The arguments of unshare(1) before the program. Each program replaces the one before, so that the
+    /// process keeps its id.
     fn entering(&self) -> Vec<PathBuf> {
         let user = if rustix::process::getuid().is_root() {
             "-m"

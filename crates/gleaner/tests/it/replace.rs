@@ -1,4 +1,5 @@
-//! A collector is replaced by another machine: after it died, while it still lives, and with a copy of its ledger.
+//! A collector is replaced by another machine: after it died, while it still lives, and with a copy of its
+//! ledger.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use crate::outcome::{Outcome, Running};
 use crate::recording::{self, content};
 use crate::rng::Rng;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 const MIB: usize = 1 << 20;
 
 /// A fleet of one device behind a slow link, whose ledger has the id "ohio".
@@ -124,8 +125,8 @@ fn what_the_dead_collector_flushed_of_a_large_file_is_not_fetched_again() {
     assert!(fetched < 20 << 20, "fetched {fetched} bytes of 50 MiB again");
 }
 
-/// The first collector was only cut off: it is stopped in mid-fetch, and continues after the adoption, beside a sweep
-/// of the second. Each round stops and continues it at other moments.
+/// The first collector was only cut off: it is stopped in mid-fetch, and continues after the adoption, beside
+/// a sweep of the second. Each round stops and continues it at other moments.
 #[test]
 fn a_collector_that_still_lives_and_its_successor_lose_nothing() {
     let fleet = fleet();
@@ -225,7 +226,7 @@ fn without_adoption_a_new_collector_with_the_same_id_is_refused() {
 }
 
 #[test]
-fn adopting_is_refused_for_an_unknown_id_another_ledger_and_an_unfit_store() {
+fn adopting_refuses_an_unknown_id_another_ledger_and_an_unfit_store() {
     let fleet = fleet();
     let Some(second) = fleet.machine("second") else {
         return;
@@ -263,7 +264,27 @@ fn adopting_is_refused_for_an_unknown_id_another_ledger_and_an_unfit_store() {
 }
 
 #[test]
-fn a_backup_beside_a_sweep_is_refused_elsewhere_until_it_is_adopted() {
+fn a_collector_keeps_its_staging_when_its_former_ledger_is_adopted() {
+    let fleet = fleet();
+    let Some(second) = fleet.machine("second") else {
+        return;
+    };
+    fleet.lose_ledger();
+    fleet.set("ledger.id", "utah");
+    fleet.device(1).record("big", content("big", 36 * MIB));
+    let first = in_mid_fetch(&fleet, 16_000_000, 20_000_000);
+    fleet.set("ledger.id", "ohio");
+    second.gleaner(["ledger", "adopt", "ohio"]).exits(0);
+    fleet.device(1).link(Tap::heal);
+    first
+        .wait()
+        .exits(0)
+        .says("files that it withdrew stay on the devices until a ledger has that id");
+    assert_gathered_once(&fleet);
+}
+
+#[test]
+fn a_backup_beside_a_sweep_is_refused_elsewhere_until_adopted() {
     let fleet = fleet();
     let Some(second) = fleet.machine("second") else {
         return;

@@ -184,7 +184,8 @@ fn a_staging_folder_beside_another_folder_is_taken_over_too() {
     let dir = TestStore::new();
     let content = content(3 * RANGE, 6);
     leave_partial(&dir, "theirs", &content);
-    // As if the collector had received it beside a mount: its area is noted, by the path in hexadecimal digits.
+    // As if the collector had received it beside a mount: its area is noted, by the path in hexadecimal
+    // digits.
     let beside = dir.path.join("mount/.gleaner/staging/theirs");
     fs::create_dir_all(&beside).unwrap();
     for folder in ["partial", "sealed"] {

@@ -1,9 +1,10 @@
 //! `gleaner ledger adopt`: this collector continues for one that is gone.
 //!
-//! The steps, each of which may be repeated: make the ledger with the id, note in the store that this collector holds
-//! it, take over the staging folders. A crash after the first step leaves a ledger that sweeps refuse, because the
-//! note names the other collector. A crash after the second leaves staging folders that the next call takes over,
-//! because the note names the collector before. Sweeps work meanwhile: they fetch again what is not taken over yet.
+//! The steps, each of which may be repeated: make the ledger with the id, note in the store that this
+//! collector holds it, take over the staging folders. A crash after the first step leaves a ledger that
+//! sweeps refuse, because the note names the other collector. A crash after the second leaves staging folders
+//! that the next call takes over, because the note names the collector before. Sweeps work meanwhile: they
+//! fetch again what is not taken over yet.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -65,7 +66,7 @@ struct Outcome {
 async fn take_over(
     config: &Config,
     store: &StoreFolder<SystemDisk>,
-    settings: StoreSettings,
+    mut settings: StoreSettings,
     holder: &Holder,
     known: KnownLedger,
 ) -> Result<Outcome, Failure> {
@@ -95,6 +96,7 @@ async fn take_over(
     } else {
         known
     };
+    settings.former_staging = holding::former_staging(store, holder, &known.id)?;
     let from = former_collectors(store, &known)?;
     let open = DirectoryStore::open(store.clone(), settings).map_err(store_failure)?;
     Ok(Outcome {
