@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use engine::ports::store::RANGE_LENGTH;
 use engine::ports::{Chunk, Clock, StagingKey, Store as _};
-use model::{Digest, CollectorId, Timestamp};
+use model::{CollectorId, Digest, Timestamp};
 use storage::{DirectoryStore, Executor, InitOptions, StoreFolder, StoreSettings, SystemDisk};
 use tempfile::TempDir;
 
