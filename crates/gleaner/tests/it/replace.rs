@@ -96,23 +96,29 @@ fn a_machine_with_configuration_and_store_replaces_a_dead_one() {
     assert_eq!(staged(&fleet), Vec::<PathBuf>::new(), "left in staging");
 }
 
+/// Kills a sweep in the middle of a large file, of which two ranges of 16 MiB are flushed.
+#[track_caller]
+fn die_with_two_ranges(fleet: &Fleet) {
+    fleet.device(1).record("big", content("big", 50 * MIB));
+    fleet.device(1).link(|tap| tap.slow_to(20_000_000));
+    fleet.wait_until_settled();
+    let running = fleet.start(["run"]);
+    let two_ranges = || {
+        let names = staged(fleet).into_iter();
+        let mut names = names.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+        names.any(|name| name.contains(".2."))
+    };
+    assert!(wait_until(SOON, two_ranges), "{:?}", staged(fleet));
+    running.kill();
+}
+
 #[test]
 fn what_the_dead_collector_flushed_of_a_large_file_is_not_fetched_again() {
     let fleet = fleet();
     let Some(second) = fleet.machine("second") else {
         return;
     };
-    fleet.device(1).record("big", content("big", 50 * MIB));
-    fleet.device(1).link(|tap| tap.slow_to(20_000_000));
-    fleet.wait_until_settled();
-    let running = fleet.start(["run"]);
-    let two_ranges = || {
-        let names = staged(&fleet).into_iter();
-        let mut names = names.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
-        names.any(|name| name.contains(".2."))
-    };
-    assert!(wait_until(SOON, two_ranges), "{:?}", staged(&fleet));
-    running.kill();
+    die_with_two_ranges(&fleet);
     second
         .gleaner(["ledger", "adopt", "ohio"])
         .exits(0)
@@ -123,6 +129,52 @@ fn what_the_dead_collector_flushed_of_a_large_file_is_not_fetched_again() {
     assert_gathered_once(&fleet);
     let fetched = fleet.device(1).link(Tap::received) - before;
     assert!(fetched < 20 << 20, "fetched {fetched} bytes of 50 MiB again");
+}
+
+#[test]
+fn an_adoption_killed_at_any_moment_is_completed_by_the_next() {
+    let fleet = fleet();
+    let Some(second) = fleet.machine("second") else {
+        return;
+    };
+    die_with_two_ranges(&fleet);
+    let seed = Rng::random_seed();
+    eprintln!("the seed of the moments is {seed}");
+    let mut moments = Rng::from_seed(seed);
+    for _ in 0..15 {
+        let running = second.start(["ledger", "adopt", "ohio"]);
+        thread::sleep(moments.time(Duration::from_millis(120)));
+        running.kill();
+    }
+    second.gleaner(["ledger", "adopt", "ohio"]).exits(0);
+    fleet.gleaner(["run"]).exits(4);
+    assert!(
+        staged(&fleet)
+            .iter()
+            .any(|path| path.to_string_lossy().contains(".2."))
+    );
+    fleet.device(1).link(Tap::heal);
+    let before = fleet.device(1).link(Tap::received);
+    sweep_until_emptied(&fleet, &second);
+    assert_gathered_once(&fleet);
+    let fetched = fleet.device(1).link(Tap::received) - before;
+    assert!(fetched < 20 << 20, "fetched {fetched} bytes of 50 MiB again");
+    assert_eq!(staged(&fleet), Vec::<PathBuf>::new(), "left in staging");
+}
+
+#[test]
+fn a_staging_folder_of_an_earlier_release_is_continued() {
+    let fleet = fleet();
+    die_with_two_ranges(&fleet);
+    let staging = fleet.store().join(".gleaner/staging");
+    let mut folders = fs::read_dir(&staging).expect("staging").flatten();
+    let own = folders.next().expect("a staging folder").path();
+    fs::rename(&own, staging.join("ohio")).expect("renaming as an earlier release had it");
+    fleet.device(1).link(Tap::heal);
+    fleet.wait_until_settled();
+    fleet.gleaner(["run"]).exits(0).says("resuming after 33.5 MB");
+    assert!(own.exists() && !staging.join("ohio").exists());
+    assert_gathered_once(&fleet);
 }
 
 /// The first collector was only cut off: it is stopped in mid-fetch, and continues after the adoption, beside
