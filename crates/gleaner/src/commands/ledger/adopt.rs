@@ -158,6 +158,10 @@ impl Outcome {
         if self.is_new && !self.is_adopted {
             output.line("It was missing and has been made again, without its records.")?;
         }
+        let is_repeated = !self.is_adopted && !self.is_new;
+        if is_repeated && self.taken.is_nothing() {
+            return Ok(());
+        }
         self.print_taken(output)?;
         if let Some(other) = &self.leaves {
             output.line(format_args!(
