@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use engine::ports::store::RANGE_LENGTH;
 use engine::ports::{Chunk, Clock, StagingKey, Store as _};
-use model::{Digest, LedgerId, Timestamp};
+use model::{CollectorId, Digest, Timestamp};
 use storage::{DirectoryStore, Executor, InitOptions, StoreFolder, StoreSettings, SystemDisk};
 use tempfile::TempDir;
 
@@ -106,7 +106,8 @@ fn store() -> (TempDir, DirectoryStore<SystemDisk>) {
         .clone();
     let opened = StoreFolder::open(disk, folder.path(), Some(&id)).unwrap();
     let settings = StoreSettings {
-        ledger: LedgerId::new("0123456789abcdef").unwrap(),
+        collector: CollectorId::new("0123456789abcdef").unwrap(),
+        former_staging: None,
         min_free: 0,
         file_mode: None,
         dir_mode: None,

@@ -93,6 +93,13 @@ pub enum Command {
         #[command(subcommand)]
         command: StoreCommand,
     },
+    /// Back up the ledger, or take over the ledger of another machine
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Ledger {
+        /// The command for the ledger.
+        #[command(subcommand)]
+        command: LedgerCommand,
+    },
     /// Write, check or show the configuration
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Config {
@@ -225,6 +232,35 @@ pub struct StoreInitArgs {
     /// Replace the store that the ledger knows, which has this id
     #[arg(long, value_name = "OLD_ID")]
     pub replace: Option<String>,
+}
+
+/// The commands of `gleaner ledger`.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum LedgerCommand {
+    /// Continue here with the ledger of a collector that is gone
+    ///
+    /// Makes the ledger with this id, unless a copy of it is at `ledger.path` already, and takes over the
+    /// files that the other collector withdrew on the devices and received in part. The other collector, if
+    /// it still lives, is refused from then on. May be run again at any time.
+    Adopt(LedgerAdoptArgs),
+    /// Copy the ledger to a new file; works while a sweep is running
+    Backup(LedgerBackupArgs),
+}
+
+/// Arguments of `gleaner ledger adopt`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct LedgerAdoptArgs {
+    /// The id of the ledger; with a wrong one, gleaner lists the ledgers of the store
+    #[arg(value_name = "ID")]
+    pub id: String,
+}
+
+/// Arguments of `gleaner ledger backup`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct LedgerBackupArgs {
+    /// The file to make; an existing file is never replaced
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
 }
 
 /// The commands of `gleaner config`.

@@ -7,6 +7,7 @@ pub mod config;
 pub mod demo;
 pub mod disk;
 pub mod files;
+pub mod ledger;
 pub mod man;
 pub mod run;
 pub mod status;
@@ -64,6 +65,7 @@ pub fn dispatch(command: &Command, context: &mut Context<'_>) -> Result<ExitStat
         Command::Audit(arguments) => audit::audit(arguments, context),
         Command::Disk(arguments) => disk::disk(arguments, context),
         Command::Store { command } => store::store(command, context),
+        Command::Ledger { command } => ledger::ledger(command, context),
         Command::Config { command } => config::config(command, context),
         Command::Demo(arguments) => demo::demo(arguments, context),
         Command::Completions(arguments) => completions::completions(arguments, context),

@@ -10,6 +10,8 @@ pub mod commands;
 pub mod config;
 pub mod environment;
 pub mod exit;
+mod failures;
+mod holding;
 mod ledger_mount;
 pub mod output;
 pub mod report;

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use engine::dry_run_store::DryRunStore;
 use engine::placement;
-use engine::ports::{LedgerError, Store, StoreError, StoreStatus as _};
+use engine::ports::{Store, StoreStatus as _};
 use engine::rules::{DeviceRules, Rules};
 use engine::world::World;
-use ledger::{OpenOptions, SqliteLedger};
-use model::{LedgerId, Timestamp};
+use ledger::SqliteLedger;
+use model::{CollectorId, LedgerId, Timestamp};
 use ssh::{SshDevices, SshOptions, Target};
 use storage::{DirectoryStore, Executor, StoreFolder, StoreSettings, SystemDisk, UntouchedStore};
 
 use crate::config::Config;
 use crate::config::resolved;
 use crate::exit::{ExitStatus, Failure};
+use crate::failures::{ledger_failure, store_failure};
+use crate::holding::{self, FoundLedger};
 use crate::ledger_mount;
 use crate::report::SweepReporter;
 
@@ -33,14 +35,20 @@ impl Collector {
     /// Opens the store, then the ledger, and checks that they belong together. Changes nothing unless both
     /// are usable.
     ///
-    /// A missing ledger is created. If the store remembers a ledger of this machine at this path, the new
-    /// ledger takes over its id, so that files the lost ledger left withdrawn on devices are ours again.
+    /// A missing ledger is created, with the configured id. If none is configured and the store remembers a
+    /// ledger of this machine at this path, the new ledger takes over its id, so that files the lost ledger
+    /// left withdrawn on devices are ours again.
     pub async fn open(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
-        let found = FoundStore::find(config)?;
-        if let Some(id) = &found.ledger.create_with {
-            let path = config.ledger.display();
+        let (folder, found) = find(config)?;
+        let path = config.ledger.display();
+        if let Some(id) = &found.takes_over {
             tracing::warn!(
                 "the ledger {path} is missing; a new one takes over its id {id} and compares files with the store again"
+            );
+        }
+        if let Some(id) = &found.leaves {
+            tracing::warn!(
+                "the last ledger at {path} was {id}: files that it withdrew stay on the devices until a ledger has that id"
             );
         }
         // Warn about a new ledger only: an existing one would repeat the warning every minute. `gleaner
@@ -48,22 +56,18 @@ impl Collector {
         if !config.ledger.exists()
             && let Some(warning) = ledger_mount::warning(&config.ledger)
         {
-            tracing::warn!("the ledger {}: {warning}", config.ledger.display());
+            tracing::warn!("the ledger {path}: {warning}");
         }
-        let ledger = SqliteLedger::open(&config.ledger, &found.ledger).map_err(ledger_failure)?;
-        ledger
-            .bind_store(found.store.id())
-            .await
-            .map_err(ledger_failure)?;
-        let settings = store_settings(config, engine::ports::Ledger::id(&ledger));
-        let store = DirectoryStore::open(found.store.clone(), settings).map_err(store_failure)?;
+        let ledger = SqliteLedger::open(&config.ledger, &found.options).map_err(ledger_failure)?;
+        ledger.bind_store(folder.id()).await.map_err(ledger_failure)?;
+        let id = engine::ports::Ledger::id(&ledger).clone();
+        holding::check(config, Some(&folder), &found.holder, &id)?;
+        let mut settings = store_settings(config, found.holder.collector_id(&id));
+        settings.former_staging = holding::former_staging(&folder, &found.holder, &id)?;
+        let store = DirectoryStore::open(folder.clone(), settings).map_err(store_failure)?;
         // Do not write to a store that is full or not mounted.
         store.condition().await.map_err(store_failure)?;
-        let id = engine::ports::Ledger::id(&ledger);
-        found
-            .store
-            .remember_ledger(id, found.machine.as_deref(), &config.ledger, found.ledger.at)
-            .map_err(store_failure)?;
+        holding::remember(config, &folder, &found.holder, &id, found.options.at)?;
         Self::assemble(config, store, ledger, reporter)
     }
 }
@@ -72,21 +76,19 @@ impl Collector<DryRunStore<UntouchedStore<SystemDisk>>> {
     /// Opens both for a dry run, which leaves no trace: a missing ledger counts as empty, and the store gets
     /// no staging folder. Refuses every store or existing ledger that a sweep would refuse.
     pub async fn open_read_only(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
-        let found = FoundStore::find(config)?;
-        if let Some(id) = &found.ledger.create_with {
+        let (folder, found) = find(config)?;
+        if let Some(id) = &found.takes_over {
             let path = config.ledger.display();
             tracing::warn!(
                 "the ledger {path} is missing; the next sweep creates a new one, which takes over its id {id}"
             );
         }
         let ledger =
-            SqliteLedger::open_without_creating(&config.ledger, &found.ledger).map_err(ledger_failure)?;
-        ledger
-            .expect_store(found.store.id())
-            .await
-            .map_err(ledger_failure)?;
-        let settings = store_settings(config, engine::ports::Ledger::id(&ledger));
-        let store = DryRunStore::new(UntouchedStore::new(found.store, settings));
+            SqliteLedger::open_without_creating(&config.ledger, &found.options).map_err(ledger_failure)?;
+        ledger.expect_store(folder.id()).await.map_err(ledger_failure)?;
+        let id: &LedgerId = engine::ports::Ledger::id(&ledger);
+        let settings = store_settings(config, found.holder.collector_id(id));
+        let store = DryRunStore::new(UntouchedStore::new(folder, settings));
         store.condition().await.map_err(store_failure)?;
         Self::assemble(config, store, ledger, reporter)
     }
@@ -109,41 +111,20 @@ impl<S> Collector<S> {
     }
 }
 
-/// The state before anything is opened for writing.
-struct FoundStore {
-    store: StoreFolder<SystemDisk>,
-    /// The options to create a missing ledger.
-    ledger: OpenOptions,
-    machine: Option<String>,
-}
-
-impl FoundStore {
-    fn find(config: &Config) -> Result<Self, Failure> {
-        let store = StoreFolder::open(Arc::new(SystemDisk::default()), &config.store.path, None)
-            .map_err(store_failure)?;
-        let machine = std::fs::read_to_string("/etc/machine-id").ok();
-        let lost = match config.ledger.try_exists() {
-            Ok(false) => store
-                .find_lost_ledger(machine.as_deref(), &config.ledger)
-                .map_err(store_failure)?,
-            Ok(true) | Err(_) => None,
-        };
-        let ledger = OpenOptions {
-            create_with: lost.map(|lost| lost.id),
-            at: engine::ports::Clock::now(&SystemClock),
-        };
-        Ok(Self {
-            store,
-            ledger,
-            machine,
-        })
-    }
+/// The store, and the ledger that this collector uses or makes, before anything is opened for writing.
+fn find(config: &Config) -> Result<(StoreFolder<SystemDisk>, FoundLedger), Failure> {
+    let store = StoreFolder::open(Arc::new(SystemDisk::default()), &config.store.path, None)
+        .map_err(store_failure)?;
+    let now = engine::ports::Clock::now(&SystemClock);
+    let found = holding::find(config, Some(&store), now)?;
+    Ok((store, found))
 }
 
 /// How this process uses the store.
-pub fn store_settings(config: &Config, ledger: &LedgerId) -> StoreSettings {
+pub fn store_settings(config: &Config, collector: CollectorId) -> StoreSettings {
     StoreSettings {
-        ledger: ledger.clone(),
+        collector,
+        former_staging: None,
         min_free: config.store.min_free,
         file_mode: config.store.file_mode,
         dir_mode: config.store.dir_mode,
@@ -256,41 +237,4 @@ fn rules(rules: &resolved::Rules, store: &resolved::Store) -> Rules {
         },
         names: store.names,
     }
-}
-
-/// The failure of an unusable store, with its remedy.
-pub fn store_failure(error: StoreError) -> Failure {
-    let remedy = match &error {
-        StoreError::NoMarker { .. } => {
-            "mount the store; if this is its first use, prepare it with `gleaner store init`"
-        }
-        StoreError::OtherStore { .. } => {
-            "mount the right store; if it was replaced on purpose, run `gleaner store init --replace OLD_ID`"
-        }
-        StoreError::DamagedMarker { .. } => "restore .gleaner/store.toml from a backup of the store",
-        StoreError::NotWritable { .. } => {
-            "give the user that runs gleaner write permission, and check that the store is not mounted read-only"
-        }
-        StoreError::Full { .. } => "free space in the store, or lower `store.min_free`",
-        StoreError::CannotPublish { .. } => {
-            "use a file system that has hard links, or renames that refuse to replace; rclone and sshfs mounts have neither"
-        }
-        StoreError::OfFile { .. } => "check that file, or the mount within the store that it belongs to",
-        StoreError::ReadBack { .. } => {
-            "check the disk and the mount: the stored bytes differ from the bytes written"
-        }
-        StoreError::System { .. } => "check the disk and the mount",
-        StoreError::DryRun { .. } => "report this defect of gleaner; nothing was changed",
-    };
-    Failure::new(ExitStatus::StoreOrLedger, error).help(remedy)
-}
-
-/// The failure of an unusable ledger, with its remedy.
-pub fn ledger_failure(error: LedgerError) -> Failure {
-    let status = match &error {
-        LedgerError::Busy { .. } => ExitStatus::Busy,
-        _ => ExitStatus::StoreOrLedger,
-    };
-    let remedy = ledger::remedy(&error);
-    Failure::new(status, error).help(remedy)
 }

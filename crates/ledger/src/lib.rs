@@ -16,6 +16,7 @@ mod backup;
 mod claims;
 mod connection;
 mod error;
+mod identify;
 mod lease;
 mod lock;
 mod names;
@@ -35,6 +36,7 @@ mod tests;
 
 pub use backup::{Backup, BackupError, backup};
 pub use error::{read_remedy, remedy};
+pub use identify::id_of;
 pub use ledger::SqliteLedger;
 pub use open::OpenOptions;
 pub use reader::Reader;

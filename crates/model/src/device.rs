@@ -77,10 +77,22 @@ macro_rules! identifier {
 }
 
 identifier!(
-    /// The id of a ledger, unique among all ledgers. Names this collector's staging and withdrawn folders.
+    /// The id of a ledger, unique among all ledgers. Names its withdrawn folders on the devices.
     LedgerId,
     40
 );
+identifier!(
+    /// The id of a collector, unique among the collectors of a store. Names its staging folders.
+    CollectorId,
+    40
+);
+impl From<&LedgerId> for CollectorId {
+    /// The id of a collector that only its ledger distinguishes from others.
+    fn from(ledger: &LedgerId) -> Self {
+        Self(ledger.0.clone())
+    }
+}
+
 identifier!(
     /// The id of a store, unique among all stores. The store's marker file contains it.
     StoreId,

@@ -17,7 +17,7 @@ pub mod state;
 pub mod time;
 
 pub use amount::Amount;
-pub use device::{BatchId, DeviceName, LedgerId, StoreId};
+pub use device::{BatchId, CollectorId, DeviceName, LedgerId, StoreId};
 pub use digest::{Digest, RangeDigest};
 pub use escape::escaped;
 pub use failure::FailureClass;

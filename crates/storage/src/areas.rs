@@ -1,7 +1,7 @@
 //! The staging areas of an open store: which area a file uses, and how areas are made, noted and removed.
 //!
-//! Each folder with an area of this ledger has a note in the store's own staging, written before the area is
-//! made. The next sweep finds and tidies by it what a crash leaves there.
+//! Each folder with an area of this collector has a note in the store's own staging, written before the area
+//! is made. The next sweep finds and tidies by it what a crash leaves there.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::disk::Disk;
 use crate::fault::{is, is_gone};
 use crate::files::{digest_of, open_or_make_folder, read_small_file, replace_file};
 use crate::open_store::{Handles, OpenStore};
-use crate::staging_area::{NotedArea, PARTIAL, SEALED, STAGING, StagingArea, from_hex, to_hex};
+use crate::staging_area::{NotedArea, PARTIAL, SEALED, STAGING, StagingArea, from_hex, open_own, to_hex};
 
 /// Areas held open at most, with two folders each. Beyond this number, all that no staged file uses are
 /// closed.
@@ -28,8 +28,8 @@ const MAX_FOLDERS: usize = 50_000;
 /// A note older than this is written again: its age shows how long its area has been unused.
 const REWRITE_AFTER: Duration = Duration::from_hours(24);
 
-/// The folder of the notes, in the staging folder of this ledger.
-const NOTES: &[u8] = b"beside";
+/// The folder of the notes, in the staging folder of a collector.
+pub(crate) const NOTES: &[u8] = b"beside";
 /// Bytes of a note that are read at most.
 const MAX_NOTE_LENGTH: u64 = 64 << 10;
 
@@ -76,7 +76,7 @@ impl<D: Disk> OpenStore<D> {
         let beside = disk.open_folder(&handles.root, folder)?;
         let control = open_or_make_folder(disk, &beside, CONTROL_FOLDER)?;
         let staging = open_or_make_folder(disk, &control, STAGING)?;
-        let area = StagingArea::open(disk, &staging, &self.settings.ledger, Some(folder.to_vec()))?;
+        let area = StagingArea::open(disk, &staging, &self.settings, Some(folder.to_vec()))?;
         let area = Arc::new(area);
         if open.len() >= MAX_OPEN_AREAS {
             open.clear();
@@ -92,23 +92,16 @@ impl<D: Disk> OpenStore<D> {
         handles: &Handles<D>,
         area: &NotedArea,
     ) -> io::Result<StagingArea<D>> {
-        let ledger = self.settings.ledger.as_str().as_bytes();
-        let own = [
-            &area.folder[..],
-            b"/",
-            CONTROL_FOLDER,
-            b"/",
-            STAGING,
-            b"/",
-            ledger,
-        ]
-        .concat();
-        let own = self.disk.open_folder(&handles.root, &own)?;
-        Ok(StagingArea {
-            beside: Some(area.folder.clone()),
-            partial: open_or_make_folder(&*self.disk, &own, PARTIAL)?,
-            sealed: open_or_make_folder(&*self.disk, &own, SEALED)?,
-        })
+        let disk = &*self.disk;
+        let staging = self.staging_beside(handles, &area.folder)?;
+        let own = open_own(disk, &staging, &self.settings)?;
+        StagingArea::within(disk, &own, Some(area.folder.clone()))
+    }
+
+    /// The existing staging folder beside a folder, which all collectors share.
+    pub(crate) fn staging_beside(&self, handles: &Handles<D>, folder: &[u8]) -> io::Result<D::Folder> {
+        let path = [folder, b"/", CONTROL_FOLDER, b"/", STAGING].concat();
+        self.disk.open_folder(&handles.root, &path)
     }
 
     /// The area of a sealed file and its name there; `None` if the area cannot be opened.
@@ -152,10 +145,10 @@ impl<D: Disk> OpenStore<D> {
         Ok(())
     }
 
-    /// Every area that has a readable note.
-    pub(crate) fn noted_areas(&self, handles: &Handles<D>) -> io::Result<Vec<NotedArea>> {
+    /// Every area with a readable note in this staging folder of a collector.
+    pub(crate) fn noted_areas(&self, own_folder: &D::Folder) -> io::Result<Vec<NotedArea>> {
         let disk = &*self.disk;
-        let notes = match disk.open_folder(&handles.own_folder, NOTES) {
+        let notes = match disk.open_folder(own_folder, NOTES) {
             Err(error) if is(&error, Errno::NOENT) => return Ok(Vec::new()),
             opened => opened?,
         };
@@ -180,16 +173,16 @@ impl<D: Disk> OpenStore<D> {
     /// and so does the note of an area that stays.
     pub(crate) fn remove_area(&self, handles: &Handles<D>, folder: &[u8]) {
         let disk = &*self.disk;
-        let ledger = self.settings.ledger.as_str().as_bytes();
+        let collector = self.settings.collector.as_str().as_bytes();
         let staging = [CONTROL_FOLDER, b"/", STAGING].concat();
-        let own = [&staging[..], b"/", ledger].concat();
+        let own = [&staging[..], b"/", collector].concat();
         let beside = disk.open_folder(&handles.root, folder);
         if let Ok(beside) = &beside {
             // Innermost first. A folder that is not empty cannot be removed, nor can those above it.
             for (above, name) in [
                 (Some(&own[..]), PARTIAL),
                 (Some(&own), SEALED),
-                (Some(&staging), ledger),
+                (Some(&staging), collector),
                 (Some(CONTROL_FOLDER), STAGING),
                 (None, CONTROL_FOLDER),
             ] {
@@ -215,6 +208,6 @@ impl<D: Disk> OpenStore<D> {
 }
 
 /// The note's name is a digest: a path may be too long for a name, or hold bytes that a file system refuses.
-fn note_name(folder: &[u8]) -> Vec<u8> {
+pub(crate) fn note_name(folder: &[u8]) -> Vec<u8> {
     digest_of(Sha256::new_with_prefix(folder)).to_hex().into_bytes()
 }

@@ -30,15 +30,16 @@ impl<D: Disk> OpenStore<D> {
         };
         let is_the_one_held = identity(&found)? == identity(&self.handles().root)?;
         if !is_the_one_held || self.try_to_write().is_err() {
-            let ledger = &self.settings.ledger;
-            let handles = Handles::open(disk, Arc::new(found), ledger, &self.label).map_err(not_writable)?;
+            let settings = &self.settings;
+            let handles =
+                Handles::open(disk, Arc::new(found), settings, &self.label).map_err(not_writable)?;
             self.replace_handles(handles);
             self.try_to_write()?;
         }
         Ok(condition)
     }
 
-    /// Creates a file in this ledger's staging and removes it: permission bits alone do not tell, least of
+    /// Creates a file in this collector's staging and removes it: permission bits alone do not tell, least of
     /// all on network file systems. A crash leaves an empty probe, which the next sweep removes.
     fn try_to_write(&self) -> Result<(), StoreError> {
         let handles = self.handles();

@@ -28,6 +28,7 @@ pub fn render_known_ledger(machine: &str, ledger: &str, last_used: &str) -> Stri
         machine: machine.to_owned(),
         ledger: ledger.to_owned(),
         last_used: last_used.to_owned(),
+        ..LedgerNote::default()
     };
     note.render()
 }

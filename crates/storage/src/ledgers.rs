@@ -1,7 +1,6 @@
-//! Notes which ledgers have used a store. A collector that lost its ledger finds its old id here, and with it
-//! the files that it had withdrawn on the devices.
+//! Notes which ledgers have used a store, and which collector holds each. A collector that lost its ledger
+//! finds its old id here, and with it the files that it had withdrawn on the devices.
 
-use std::path::Path;
 use std::time::Duration;
 
 use engine::ports::StoreError;
@@ -14,6 +13,7 @@ use crate::disk::Disk;
 use crate::fault::is;
 use crate::files::{open_or_make_folder, read_small_file, replace_file};
 use crate::folder::StoreFolder;
+use crate::holder::Holder;
 use crate::marker::{parse_time, render_time};
 
 const LEDGERS: &[u8] = b"ledgers";
@@ -29,16 +29,36 @@ const MAX_NOTE_LENGTH: u64 = 64 << 10;
 pub struct KnownLedger {
     /// Its id.
     pub id: LedgerId,
+    /// The collector that holds it.
+    pub holder: Holder,
     /// When its note was last written.
     pub last_used: Timestamp,
+    /// How its holder got it; `None` if it made it.
+    pub adopted: Option<Adoption>,
+}
+
+/// How a ledger moved from one collector to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adoption {
+    /// When.
+    pub at: Timestamp,
+    /// The collector that held it before.
+    pub from: Holder,
+    /// When that collector's note was last written.
+    pub from_last_used: Timestamp,
 }
 
 /// The note of a ledger.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct LedgerNote {
     pub(crate) machine: String,
     pub(crate) ledger: String,
     pub(crate) last_used: String,
+    /// The last four only if the ledger was adopted.
+    pub(crate) adopted: Option<String>,
+    pub(crate) from_machine: Option<String>,
+    pub(crate) from_ledger: Option<String>,
+    pub(crate) from_last_used: Option<String>,
 }
 
 impl LedgerNote {
@@ -46,87 +66,174 @@ impl LedgerNote {
         toml::from_str(std::str::from_utf8(text).ok()?).ok()
     }
 
+    fn of(known: &KnownLedger) -> Self {
+        let text = |text: &str| text.to_owned();
+        let (adopted, from) = match &known.adopted {
+            Some(adoption) => (Some(render_time(adoption.at)), Some(&adoption.from)),
+            None => (None, None),
+        };
+        Self {
+            machine: text(known.holder.machine().unwrap_or_default()),
+            ledger: text(known.holder.ledger_path()),
+            last_used: render_time(known.last_used),
+            adopted,
+            from_machine: from.map(|from| text(from.machine().unwrap_or_default())),
+            from_ledger: from.map(|from| text(from.ledger_path())),
+            from_last_used: known
+                .adopted
+                .as_ref()
+                .map(|adoption| render_time(adoption.from_last_used)),
+        }
+    }
+
+    fn known(self, id: LedgerId) -> KnownLedger {
+        let time = |text: &str| parse_time(text).unwrap_or(Timestamp::EPOCH);
+        let adopted = match (self.adopted, self.from_machine, self.from_ledger) {
+            (Some(at), Some(machine), Some(ledger)) => Some(Adoption {
+                at: time(&at),
+                from: Holder::noted(machine, ledger),
+                from_last_used: time(self.from_last_used.as_deref().unwrap_or_default()),
+            }),
+            _ => None,
+        };
+        KnownLedger {
+            id,
+            holder: Holder::noted(self.machine, self.ledger),
+            last_used: time(&self.last_used),
+            adopted,
+        }
+    }
+
     pub(crate) fn render(self) -> String {
-        format!(
-            "# A ledger of gleaner that uses this store. \
-             A collector that has lost the ledger finds its id here.\n\
-             machine = {}\nledger = {}\nlast_used = {}\n",
-            toml::Value::from(self.machine),
-            toml::Value::from(self.ledger),
-            toml::Value::from(self.last_used)
-        )
+        use std::fmt::Write as _;
+        let mut text = "# A ledger of gleaner that uses this store, and the collector that holds it. \
+                        A collector that has lost the ledger finds its id here.\n"
+            .to_owned();
+        for (key, value) in [
+            ("machine", Some(self.machine)),
+            ("ledger", Some(self.ledger)),
+            ("last_used", Some(self.last_used)),
+            ("adopted", self.adopted),
+            ("from_machine", self.from_machine),
+            ("from_ledger", self.from_ledger),
+            ("from_last_used", self.from_last_used),
+        ] {
+            if let Some(value) = value {
+                writeln!(text, "{key} = {}", toml::Value::from(value)).unwrap_or_default();
+            }
+        }
+        text
     }
 }
 
 impl<D: Disk> StoreFolder<D> {
-    /// Notes that the ledger at `ledger_path` on `machine` (the text of `/etc/machine-id`) uses this store.
-    /// Writes at most once a day. Without a machine id it writes nothing: the ledger could not be
-    /// distinguished from those of other machines.
+    /// Notes that `holder` uses this store with the ledger `id`. Writes at most once a day.
+    ///
+    /// Returns the note, unchanged, if another collector holds the ledger.
     pub fn remember_ledger(
         &self,
         id: &LedgerId,
-        machine: Option<&str>,
-        ledger_path: &Path,
+        holder: &Holder,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let Some(machine) = machine.map(str::trim).filter(|machine| !machine.is_empty()) else {
-            return Ok(());
+    ) -> Result<Option<KnownLedger>, StoreError> {
+        let noted = self.known_ledger(id)?;
+        if noted.as_ref().is_some_and(|noted| noted.holder != *holder) {
+            return Ok(noted);
+        }
+        if noted
+            .as_ref()
+            .is_some_and(|noted| now.since(noted.last_used) < REWRITE_AFTER)
+        {
+            return Ok(None);
+        }
+        self.write_note(&KnownLedger {
+            id: id.clone(),
+            holder: holder.clone(),
+            last_used: now,
+            adopted: noted.and_then(|noted| noted.adopted),
+        })?;
+        Ok(None)
+    }
+
+    /// Notes that `holder` takes over the ledger from the collector that holds it. Durable once it returns. A
+    /// crash before leaves the old note, whole.
+    pub fn adopt_ledger(
+        &self,
+        known: &KnownLedger,
+        holder: &Holder,
+        now: Timestamp,
+    ) -> Result<KnownLedger, StoreError> {
+        let adopted = KnownLedger {
+            id: known.id.clone(),
+            holder: holder.clone(),
+            last_used: now,
+            adopted: Some(Adoption {
+                at: now,
+                from: known.holder.clone(),
+                from_last_used: known.last_used,
+            }),
         };
+        self.write_note(&adopted)?;
+        Ok(adopted)
+    }
+
+    fn write_note(&self, known: &KnownLedger) -> Result<(), StoreError> {
+        let id = &known.id;
         let fault = |error| {
             self.label
                 .fault(format!("note the ledger {id} in .gleaner/ledgers"), error)
         };
         let control = self.disk.open_folder(&self.root, CONTROL_FOLDER).map_err(fault)?;
         let folder = open_or_make_folder(&*self.disk, &control, LEDGERS).map_err(fault)?;
-        let name = format!("{id}.toml");
-        let path = escaped(ledger_path.as_os_str().as_encoded_bytes());
-        if let Some(note) = self.read_ledger(&folder, name.as_bytes())? {
-            let age = parse_time(&note.last_used).map(|time| now.since(time));
-            let is_fresh = age.is_some_and(|age| age < REWRITE_AFTER);
-            if is_fresh && note.machine == machine && note.ledger == path {
-                return Ok(());
-            }
-        }
-        let note = LedgerNote {
-            machine: machine.to_owned(),
-            ledger: path,
-            last_used: render_time(now),
-        };
-        replace_file(&*self.disk, &folder, name.as_bytes(), &note.render()).map_err(fault)?;
+        let text = LedgerNote::of(known).render();
+        replace_file(&*self.disk, &folder, format!("{id}.toml").as_bytes(), &text).map_err(fault)?;
         self.disk.flush_folder(&control).map_err(fault)
     }
 
-    /// The ledger that was last used at `ledger_path` on `machine`, for a collector that finds no ledger
-    /// there. Always `None` without a machine id.
-    pub fn find_lost_ledger(
-        &self,
-        machine: Option<&str>,
-        ledger_path: &Path,
-    ) -> Result<Option<KnownLedger>, StoreError> {
-        let Some(machine) = machine.map(str::trim).filter(|machine| !machine.is_empty()) else {
+    /// The ledger of that id; `None` if it has no readable note.
+    pub fn known_ledger(&self, id: &LedgerId) -> Result<Option<KnownLedger>, StoreError> {
+        let Some(folder) = self.open_notes()? else {
             return Ok(None);
         };
-        let fault = |error| self.label.fault("list known ledgers in .gleaner/ledgers", error);
-        let path = [CONTROL_FOLDER, b"/", LEDGERS].concat();
-        let folder = match self.disk.open_folder(&self.root, &path) {
-            Err(error) if is(&error, Errno::NOENT) => return Ok(None),
-            opened => opened.map_err(fault)?,
+        let note = self.read_ledger(&folder, format!("{id}.toml").as_bytes())?;
+        Ok(note.map(|note| note.known(id.clone())))
+    }
+
+    /// Every ledger with a readable note, the one last used first.
+    pub fn known_ledgers(&self) -> Result<Vec<KnownLedger>, StoreError> {
+        let Some(folder) = self.open_notes()? else {
+            return Ok(Vec::new());
         };
-        let ledger_path = escaped(ledger_path.as_os_str().as_encoded_bytes());
-        let mut newest: Option<KnownLedger> = None;
+        let fault = |error| self.label.fault("list known ledgers in .gleaner/ledgers", error);
+        let mut found = Vec::new();
         for entry in self.disk.entries(&folder).map_err(fault)? {
             let entry = entry.map_err(fault)?;
             let Some(id) = id_of(&entry.name) else { continue };
-            let Some(note) = self.read_ledger(&folder, &entry.name)? else {
-                continue;
-            };
-            let last_used = parse_time(&note.last_used).unwrap_or(Timestamp::EPOCH);
-            let is_ours = note.machine == machine && note.ledger == ledger_path;
-            if is_ours && newest.as_ref().is_none_or(|known| known.last_used < last_used) {
-                newest = Some(KnownLedger { id, last_used });
-            }
+            let note = self.read_ledger(&folder, &entry.name)?;
+            found.extend(note.map(|note| note.known(id)));
         }
-        Ok(newest)
+        found.sort_by(|one, other| other.last_used.cmp(&one.last_used).then(one.id.cmp(&other.id)));
+        Ok(found)
+    }
+
+    /// The ledger that this collector held last, for a collector that finds no ledger at its path. Always
+    /// `None` without a machine id.
+    pub fn find_lost_ledger(&self, holder: &Holder) -> Result<Option<KnownLedger>, StoreError> {
+        if holder.machine().is_none() {
+            return Ok(None);
+        }
+        let known = self.known_ledgers()?;
+        Ok(known.into_iter().find(|known| known.holder == *holder))
+    }
+
+    fn open_notes(&self) -> Result<Option<D::Folder>, StoreError> {
+        let path = [CONTROL_FOLDER, b"/", LEDGERS].concat();
+        match self.disk.open_folder(&self.root, &path) {
+            Err(error) if is(&error, Errno::NOENT) => Ok(None),
+            opened => opened
+                .map(Some)
+                .map_err(|error| self.label.fault("list known ledgers in .gleaner/ledgers", error)),
+        }
     }
 
     /// `None` also for a note that cannot be parsed: at worst its collector starts with a new ledger id.

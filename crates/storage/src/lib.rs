@@ -2,9 +2,9 @@
 //!
 //! [`DirectoryStore`] implements the engine's ports `Store` and `StoreInspection` on a local disk or a mount.
 //! A dry run, and an audit that moves nothing, use an [`UntouchedStore`] instead. Of the crates that ship,
-//! only this one renames or unlinks files on the collector. It does so through [`Disk`], a list of system
-//! calls, so that a simulated disk runs the code that ships. It knows neither devices nor the ledger, and
-//! chooses no names.
+//! only this one renames or unlinks files on the collector, except for the ledger's backup. It does so
+//! through [`Disk`], a list of system calls, so that a simulated disk runs the code that ships. It knows
+//! neither devices nor the ledger, and chooses no names.
 //!
 //! It never overwrites, changes or removes anything visible in the store, except in `quarantine`, which an
 //! operator must request. It never follows a symbolic link and never leaves the store.
@@ -31,6 +31,7 @@ mod settings;
 mod staged;
 mod staging_area;
 mod stream_hasher;
+mod take_over;
 mod tidy;
 mod untouched;
 
@@ -38,6 +39,7 @@ mod audit;
 mod inspection;
 
 pub mod folder;
+pub mod holder;
 pub mod init;
 pub mod ledgers;
 pub mod marker;
@@ -55,9 +57,11 @@ pub mod fuzzing;
 pub use disk::{Disk, SystemDisk};
 pub use executor::Executor;
 pub use folder::StoreFolder;
+pub use holder::Holder;
 pub use init::{InitError, InitOptions, Initialised, init};
-pub use ledgers::KnownLedger;
+pub use ledgers::{Adoption, KnownLedger};
 pub use settings::StoreSettings;
 pub use staged::StagedFile;
 pub use store::DirectoryStore;
+pub use take_over::TakenOver;
 pub use untouched::UntouchedStore;

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use engine::ports::StoreError;
 use model::names::CONTROL_FOLDER;
-use model::{Digest, LedgerId, StoreId};
+use model::{Digest, StoreId};
 
 use crate::disk::Disk;
 use crate::durable_folders::DurableFolders;
@@ -169,30 +169,30 @@ fn lock<T>(set: &Mutex<HashSet<T>>) -> MutexGuard<'_, HashSet<T>> {
 pub(crate) struct Handles<D: Disk> {
     pub(crate) root: Arc<D::Folder>,
     pub(crate) control: D::Folder,
-    /// `.gleaner/staging`, with a folder for each ledger.
+    /// `.gleaner/staging`, with a folder for each collector.
     pub(crate) staging: D::Folder,
-    /// This ledger's folder there.
+    /// This collector's folder there.
     pub(crate) own_folder: D::Folder,
     /// The area for files whose destination is on the store's own file system.
     pub(crate) own: Arc<StagingArea<D>>,
 }
 
 impl<D: Disk> Handles<D> {
-    /// Opens the folders, making this ledger's staging if it is missing. New folders need not be durable:
+    /// Opens the folders, making this collector's staging if it is missing. New folders need not be durable:
     /// files lost with them are fetched again.
     pub(crate) fn open(
         disk: &D,
         root: Arc<D::Folder>,
-        ledger: &LedgerId,
+        settings: &StoreSettings,
         label: &StoreLabel,
     ) -> Result<Self, StoreError> {
         let fault = |error| label.fault("open the staging folder", error);
         let control = disk.open_folder(&root, CONTROL_FOLDER).map_err(fault)?;
         let staging = open_or_make_folder(disk, &control, STAGING).map_err(fault)?;
         Ok(Self {
-            own: Arc::new(StagingArea::open(disk, &staging, ledger, None).map_err(fault)?),
+            own: Arc::new(StagingArea::open(disk, &staging, settings, None).map_err(fault)?),
             own_folder: disk
-                .open_folder(&staging, ledger.as_str().as_bytes())
+                .open_folder(&staging, settings.collector.as_str().as_bytes())
                 .map_err(fault)?,
             root,
             control,

@@ -4,15 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use engine::ports::{Clock, StoreProperties};
-use model::LedgerId;
+use model::{CollectorId, LedgerId};
 
 use crate::executor::Executor;
 
 /// How a store is used.
 #[derive(Clone)]
 pub struct StoreSettings {
-    /// The ledger whose staging folder is used.
-    pub ledger: LedgerId,
+    /// The collector whose staging folders are used.
+    pub collector: CollectorId,
+    /// The ledger of this collector, if a staging folder with the ledger's id is this collector's too:
+    /// earlier releases named it so. Such a folder is renamed when it is opened.
+    pub former_staging: Option<LedgerId>,
     /// Bytes that must stay free on the file system of the store.
     pub min_free: u64,
     /// The mode of published files; `None` leaves what the process's umask leaves.
@@ -43,7 +46,7 @@ impl fmt::Debug for StoreSettings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("StoreSettings")
-            .field("ledger", &self.ledger)
+            .field("collector", &self.collector)
             .field("min_free", &self.min_free)
             .finish_non_exhaustive()
     }

@@ -3,8 +3,8 @@
 //!
 //! Most files use the store's own area. A link from it does not lead into a file system mounted within the
 //! store, to another branch of a union of disks, or across quota projects. Files for such a folder are
-//! received beside it, in `.gleaner/staging/<ledger>` of a visible folder: the outermost folder of a mount,
-//! or the destination folder itself. No device file can have such a name.
+//! received beside it, in `.gleaner/staging/<collector>` of a visible folder: the outermost folder of a
+//! mount, or the destination folder itself. No device file can have such a name.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,11 +13,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use engine::ports::{Publication, StoreError};
-use model::{LedgerId, RelativePath, Timestamp};
+use model::{RelativePath, Timestamp};
+use rustix::io::Errno;
 
 use crate::disk::Disk;
-use crate::fault::StoreLabel;
+use crate::fault::{StoreLabel, is};
 use crate::files::open_or_make_folder;
+use crate::settings::StoreSettings;
 
 pub(crate) const STAGING: &[u8] = b"staging";
 pub(crate) const PARTIAL: &[u8] = b"partial";
@@ -32,19 +34,30 @@ pub(crate) struct StagingArea<D: Disk> {
 }
 
 impl<D: Disk> StagingArea<D> {
-    /// Opens the area of a ledger in an open staging folder, making it if it is missing. The new folders need
-    /// not be durable: files lost with them are fetched again.
+    /// Opens this collector's area in an open staging folder, making it if it is missing. The new folders
+    /// need not be durable: files lost with them are fetched again.
     pub(crate) fn open(
         disk: &D,
         staging: &D::Folder,
-        ledger: &LedgerId,
+        settings: &StoreSettings,
         beside: Option<Vec<u8>>,
     ) -> io::Result<Self> {
-        let own = open_or_make_folder(disk, staging, ledger.as_str().as_bytes())?;
+        let own = match open_own(disk, staging, settings) {
+            Err(error) if is(&error, Errno::NOENT) => {
+                open_or_make_folder(disk, staging, settings.collector.as_str().as_bytes())?
+            }
+            opened => opened?,
+        };
+        Self::within(disk, &own, beside)
+    }
+
+    /// The area whose folders are in this open folder. A missing one of the two is made: a power cut may have
+    /// removed it.
+    pub(crate) fn within(disk: &D, own: &D::Folder, beside: Option<Vec<u8>>) -> io::Result<Self> {
         Ok(Self {
             beside,
-            partial: open_or_make_folder(disk, &own, PARTIAL)?,
-            sealed: open_or_make_folder(disk, &own, SEALED)?,
+            partial: open_or_make_folder(disk, own, PARTIAL)?,
+            sealed: open_or_make_folder(disk, own, SEALED)?,
         })
     }
 
@@ -70,6 +83,25 @@ impl<D: Disk> StagingArea<D> {
         } else {
             label.fault(operation, error)
         }
+    }
+}
+
+/// Opens this collector's folder in an open staging folder.
+///
+/// A folder with the former name is renamed first, unless both exist. The rename need not be durable: after a
+/// power cut that undoes it, the next open renames again.
+pub(crate) fn open_own<D: Disk>(
+    disk: &D,
+    staging: &D::Folder,
+    settings: &StoreSettings,
+) -> io::Result<D::Folder> {
+    let own = settings.collector.as_str().as_bytes();
+    match (disk.open_folder(staging, own), &settings.former_staging) {
+        (Err(error), Some(former)) if is(&error, Errno::NOENT) => {
+            disk.rename(staging, former.as_str().as_bytes(), staging, own)?;
+            disk.open_folder(staging, own)
+        }
+        (opened, _) => opened,
     }
 }
 

@@ -27,12 +27,12 @@ pub struct DirectoryStore<D: Disk> {
 }
 
 impl<D: Disk> DirectoryStore<D> {
-    /// Opens a store for use: makes the staging of this ledger and finds out how a file can get its name
+    /// Opens a store for use: makes the staging of this collector and finds out how a file can get its name
     /// without replacing another.
     pub fn open(store: StoreFolder<D>, settings: StoreSettings) -> Result<Self, StoreError> {
         let label = store.label.clone();
-        let handles = Handles::open(&*store.disk, Arc::clone(&store.root), &settings.ledger, &label)
-            .map_err(not_writable)?;
+        let handles =
+            Handles::open(&*store.disk, Arc::clone(&store.root), &settings, &label).map_err(not_writable)?;
         let method = probe::publish_method(&*store.disk, &handles.own.partial)
             .map_err(|error| not_writable(label.fault("try links and renames in the staging folder", error)))?
             .ok_or_else(|| label.cannot_publish())?;

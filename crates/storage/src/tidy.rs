@@ -1,4 +1,4 @@
-//! Tidies this ledger's staging and counts old files in the staging of others.
+//! Tidies this collector's staging and counts old files in the staging of others.
 
 use std::io;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::open_store::OpenStore;
 use crate::partial::PartialName;
 use crate::staging_area::{PARTIAL, SEALED, StagingArea};
 
-/// A staged file of another ledger counts as a leftover once it is older than this: a running gleaner leaves
-/// none that long.
+/// A staged file of another collector counts as a leftover once it is older than this: a running gleaner
+/// leaves none that long.
 const MIN_FOREIGN_AGE: Duration = Duration::from_hours(7 * 24);
 
 impl<D: Disk> OpenStore<D> {
@@ -46,7 +46,7 @@ impl<D: Disk> OpenStore<D> {
     pub(crate) fn tidy_staging(&self, keep_partial_since: Timestamp) -> Result<u64, StoreError> {
         let handles = self.handles();
         self.tidy_area(&handles.own, keep_partial_since)?;
-        let noted = self.noted_areas(&handles);
+        let noted = self.noted_areas(&handles.own_folder);
         let noted =
             noted.map_err(|error| self.label.fault("list the staging areas beside folders", error))?;
         for area in noted {
@@ -112,7 +112,7 @@ impl<D: Disk> OpenStore<D> {
         let mut count = 0;
         for entry in self.disk.entries(&handles.staging).map_err(fault)? {
             let entry = entry.map_err(fault)?;
-            if entry.name == self.settings.ledger.as_str().as_bytes() {
+            if entry.name == self.settings.collector.as_str().as_bytes() {
                 continue;
             }
             for kind in [PARTIAL, SEALED] {

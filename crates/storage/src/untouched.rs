@@ -15,7 +15,7 @@ use crate::settings::StoreSettings;
 use crate::staging_area::{PARTIAL, STAGING};
 use crate::store::result_of;
 
-/// A store that is only read. It makes no staging for its ledger.
+/// A store that is only read. It makes no staging folder.
 pub struct UntouchedStore<D: Disk> {
     pub(crate) folder: StoreFolder<D>,
     pub(crate) settings: StoreSettings,
@@ -42,11 +42,11 @@ fn condition<D: Disk>(store: &StoreFolder<D>, settings: &StoreSettings) -> Resul
     }
 }
 
-/// The folder in which a sweep would make its first file or folder: this ledger's staging, or its nearest
+/// The folder in which a sweep would make its first file or folder: this collector's staging, or its nearest
 /// folder that exists.
 fn innermost<D: Disk>(disk: &D, root: &D::Folder, settings: &StoreSettings) -> io::Result<D::Folder> {
     let mut folder = disk.open_folder(root, CONTROL_FOLDER)?;
-    for name in [STAGING, settings.ledger.as_str().as_bytes(), PARTIAL] {
+    for name in [STAGING, settings.collector.as_str().as_bytes(), PARTIAL] {
         match disk.open_folder(&folder, name) {
             Err(error) if is(&error, Errno::NOENT) => break,
             opened => folder = opened?,

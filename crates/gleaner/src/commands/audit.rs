@@ -23,8 +23,10 @@ use crate::cli;
 use crate::commands::{Context, run, status};
 use crate::config::Config;
 use crate::exit::{ExitStatus, Failure};
+use crate::failures::store_failure;
+use crate::holding;
 use crate::output::Output;
-use crate::wiring::{SystemClock, store_failure, store_settings};
+use crate::wiring::{SystemClock, store_settings};
 
 use compare::{CheckedCopy, Comparison};
 
@@ -37,9 +39,11 @@ pub fn audit(arguments: &cli::AuditArgs, context: &mut Context<'_>) -> Result<Ex
         Some(expected) => open_store(&config, Some(expected))?,
         None => store,
     };
-    let settings = store_settings(&config, reader.id());
+    let holder = holding::holder(&config);
+    let mut settings = store_settings(&config, holder.collector_id(reader.id()));
     let runtime = run::runtime()?;
     if arguments.quarantine {
+        settings.former_staging = holding::former_staging(&store, &holder, reader.id())?;
         let store = DirectoryStore::open(store, settings).map_err(store_failure)?;
         runtime.block_on(audit_store(&store, &*reader, arguments, context))
     } else {

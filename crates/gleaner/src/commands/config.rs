@@ -76,7 +76,7 @@ fn summary(config: &Config) -> String {
     let problem = store_problem(config).map(indented);
     let warning = ledger_mount::warning(&config.ledger).map(indented);
     format!(
-        "{}: valid\n  {} ({listed}), {}\n  store   {} with layout {}{}\n  ledger  {}{}\n",
+        "{}: valid\n  {} ({listed}), {}\n  store   {} with layout {}{}\n  ledger  {}{}{}\n",
         show_path(&config.file),
         count(config.devices.len(), "device"),
         count(sources, "source"),
@@ -84,8 +84,23 @@ fn summary(config: &Config) -> String {
         config.store.layout.as_str(),
         problem.unwrap_or_default(),
         show_path(&config.ledger),
+        ledger_id(config),
         warning.unwrap_or_default(),
     )
+}
+
+/// The configured id of the ledger, and whether the ledger has another. This is not an error of the
+/// configuration alone.
+fn ledger_id(config: &Config) -> String {
+    let Some(configured) = &config.ledger_id else {
+        return String::new();
+    };
+    match ledger::id_of(&config.ledger) {
+        Ok(Some(id)) if id != *configured => {
+            format!(" with id {configured}\n          another id: the file there is the ledger {id}")
+        }
+        _ => format!(" with id {configured}"),
+    }
 }
 
 /// The remedy for a store that a sweep could not use yet. This is not an error of the configuration.

@@ -15,6 +15,7 @@ use crate::commands::Context;
 use crate::commands::config::no_such_device;
 use crate::config::Config;
 use crate::exit::{ExitStatus, Failure};
+use crate::failures::{ledger_failure, store_failure};
 use crate::report::{self, SweepReporter};
 use crate::wiring::{self, Collector};
 
@@ -223,8 +224,8 @@ pub(crate) async fn stop_signal() {
 
 fn failure(error: SweepError) -> Failure {
     match error {
-        SweepError::Store(error) => wiring::store_failure(error),
-        SweepError::Ledger(error) => wiring::ledger_failure(error),
+        SweepError::Store(error) => store_failure(error),
+        SweepError::Ledger(error) => ledger_failure(error),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use engine::ports::{History as _, HistoryError, StoreError};
-use ledger::{OpenOptions, Reader, SqliteLedger};
+use ledger::{Reader, SqliteLedger};
 use model::StoreId;
 use storage::{InitError, InitOptions, StoreFolder, SystemDisk};
 
@@ -12,9 +12,11 @@ use crate::cli;
 use crate::commands::{Context, run, status};
 use crate::config::Config;
 use crate::exit::{ExitStatus, Failure};
+use crate::failures::{ledger_failure, store_failure};
+use crate::holding::{self, FoundLedger};
 use crate::ledger_mount;
 use crate::output::Output;
-use crate::wiring::{SystemClock, ledger_failure, store_failure};
+use crate::wiring::SystemClock;
 
 /// Prepares the store.
 pub fn store(arguments: &cli::StoreCommand, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
@@ -33,18 +35,21 @@ fn init(arguments: &cli::StoreInitArgs, context: &mut Context<'_>) -> Result<Exi
     let replace = replaced_id(arguments)?;
     let disk = Arc::new(SystemDisk::default());
     let remembered = remembered_store(&config)?;
-    let at_path = store_at_path(&disk, &config)?;
+    let store = store_at_path(&disk, &config)?;
+    let at_path = store.as_ref().map(|store| store.id().clone());
     let step = decide(at_path.as_ref(), remembered.as_ref(), replace.as_ref())
         .map_err(|refusal| refusal_failure(&refusal, &config))?;
+    let now = engine::ports::Clock::now(&SystemClock);
+    let found = holding::find(&config, store.as_ref(), now)?;
 
     let existing = remembered
         .is_some()
-        .then(|| open_ledger(&disk, &config))
+        .then(|| open_ledger(&found, &config))
         .transpose()?;
     let id = carry_out(step, &disk, &config, arguments.local, context.output)?;
     let ledger = match existing {
         Some(ledger) => ledger,
-        None => open_ledger(&disk, &config)?,
+        None => open_ledger(&found, &config)?,
     };
     let bound = run::runtime()?.block_on(async {
         match &remembered {
@@ -53,7 +58,7 @@ fn init(arguments: &cli::StoreInitArgs, context: &mut Context<'_>) -> Result<Exi
         }
     });
     bound.map_err(ledger_failure)?;
-    remember_ledger(&ledger, &disk, &config)?;
+    remember_ledger(&ledger, &found, &disk, &config)?;
     let shown = model::escaped(config.ledger.as_os_str().as_encoded_bytes());
     context
         .output
@@ -82,9 +87,12 @@ fn remembered_store(config: &Config) -> Result<Option<StoreId>, Failure> {
     }
 }
 
-fn store_at_path(disk: &Arc<SystemDisk>, config: &Config) -> Result<Option<StoreId>, Failure> {
+fn store_at_path(
+    disk: &Arc<SystemDisk>,
+    config: &Config,
+) -> Result<Option<StoreFolder<SystemDisk>>, Failure> {
     match StoreFolder::open(Arc::clone(disk), &config.store.path, None) {
-        Ok(store) => Ok(Some(store.id().clone())),
+        Ok(store) => Ok(Some(store)),
         Err(StoreError::NoMarker { .. }) => Ok(None),
         Err(error) => Err(store_failure(error)),
     }
@@ -221,34 +229,26 @@ fn init_failure(error: InitError) -> Failure {
 }
 
 /// Records the ledger in the store, so that a new ledger can take over the id of a lost one.
-fn remember_ledger(ledger: &SqliteLedger, disk: &Arc<SystemDisk>, config: &Config) -> Result<(), Failure> {
+fn remember_ledger(
+    ledger: &SqliteLedger,
+    found: &FoundLedger,
+    disk: &Arc<SystemDisk>,
+    config: &Config,
+) -> Result<(), Failure> {
     let id = engine::ports::Ledger::id(ledger);
-    let now = engine::ports::Clock::now(&SystemClock);
-    StoreFolder::open(Arc::clone(disk), &config.store.path, None)
-        .and_then(|store| store.remember_ledger(id, machine_id().as_deref(), &config.ledger, now))
-        .map_err(store_failure)
-}
-
-fn machine_id() -> Option<String> {
-    std::fs::read_to_string("/etc/machine-id").ok()
+    let store = StoreFolder::open(Arc::clone(disk), &config.store.path, None).map_err(store_failure)?;
+    holding::check(config, Some(&store), &found.holder, id)?;
+    holding::remember(config, &store, &found.holder, id, found.options.at)
 }
 
 /// Opens and locks the ledger. A missing one is created; if the store remembers a ledger of this machine at
-/// this path, the new one takes over its id.
-fn open_ledger(disk: &Arc<SystemDisk>, config: &Config) -> Result<SqliteLedger, Failure> {
-    let machine = machine_id();
-    let lost = match StoreFolder::open(Arc::clone(disk), &config.store.path, None) {
-        Ok(store) if !config.ledger.exists() => store
-            .find_lost_ledger(machine.as_deref(), &config.ledger)
-            .map_err(store_failure)?,
-        _ => None,
-    };
-    if let Some(lost) = &lost {
+/// this path, the new one takes over its id, unless another is configured.
+fn open_ledger(found: &FoundLedger, config: &Config) -> Result<SqliteLedger, Failure> {
+    if let Some(id) = &found.takes_over {
         // If standard error is closed, there is no other place for this.
         writeln!(
             std::io::stderr(),
-            "gleaner: the ledger is missing; a new one takes over its id {}",
-            lost.id
+            "gleaner: the ledger is missing; a new one takes over its id {id}"
         )
         .unwrap_or_default();
     }
@@ -256,11 +256,7 @@ fn open_ledger(disk: &Arc<SystemDisk>, config: &Config) -> Result<SqliteLedger, 
         let shown = model::escaped(config.ledger.as_os_str().as_encoded_bytes());
         writeln!(std::io::stderr(), "gleaner: the ledger {shown}: {warning}").unwrap_or_default();
     }
-    let options = OpenOptions {
-        create_with: lost.map(|lost| lost.id),
-        at: engine::ports::Clock::now(&SystemClock),
-    };
-    SqliteLedger::open(&config.ledger, &options).map_err(ledger_failure)
+    SqliteLedger::open(&config.ledger, &found.options).map_err(ledger_failure)
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub(super) fn check(
     }
     let store = Store::read(section, None, findings);
     let ledger = Ledger::read(file.table("ledger"), None, findings);
+    let ledger_id = ledger.as_ref().and_then(|ledger| ledger.id.clone());
     let ledger = ledger.and_then(|ledger| ledger.path);
     let ledger = ledger.or_else(|| environment.default_ledger());
     if ledger.is_none() && !file.table("ledger").mentions("path") {
@@ -45,6 +46,7 @@ pub(super) fn check(
         file: path.to_owned(),
         store,
         ledger: ledger?,
+        ledger_id,
         ssh: ssh?,
         fleet: fleet?,
         devices,

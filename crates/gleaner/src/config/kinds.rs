@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use engine::placement::NameRule;
 use engine::rules::ReleaseRule;
+use model::LedgerId;
 use ssh::Compression;
 use toml::Value as Toml;
 
@@ -45,6 +46,20 @@ impl ValueKind for PathBuf {
 
     fn show(path: &Self) -> Option<Toml> {
         Some(path.to_string_lossy().into_owned().into())
+    }
+}
+
+impl ValueKind for LedgerId {
+    type Resolved = Self;
+    const SYNTAX: Syntax = Syntax::text("id", "an id in quotes, such as \"ohio\"");
+
+    fn read(raw: &RawValue<'_>) -> Result<Self, Faults> {
+        let remedy = "write at most 40 lower-case letters, digits and \"-\", such as \"ohio\" or \"field-2\"";
+        Self::new(raw.text()).ok_or_else(|| raw.fault("is not the id of a ledger").help(remedy).into())
+    }
+
+    fn show(id: &Self) -> Option<Toml> {
+        Some(id.as_str().into())
     }
 }
 

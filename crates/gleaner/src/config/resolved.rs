@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use model::{DeviceName, SourcePath};
+use model::{DeviceName, LedgerId, SourcePath};
 
 pub use super::keys::{Address, Fleet, Rules, Ssh, Store};
 use super::suggest;
@@ -17,6 +17,8 @@ pub struct Config {
     pub store: Store,
     /// The file of the ledger.
     pub ledger: PathBuf,
+    /// The id that the ledger must have; `None` if any will do.
+    pub ledger_id: Option<LedgerId>,
     /// How to connect to devices.
     pub ssh: Ssh,
     /// How to visit them.

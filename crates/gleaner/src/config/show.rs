@@ -40,8 +40,11 @@ impl Display for ConfigDisplay<'_> {
         writeln!(out, "\n[store]")?;
         config.store.show(NOT_SET, out)?;
         writeln!(out, "\n[ledger]")?;
-        let path = Some(config.ledger.clone());
-        Ledger { path }.show(NOT_SET, out)?;
+        let ledger = Ledger {
+            path: Some(config.ledger.clone()),
+            id: config.ledger_id.clone(),
+        };
+        ledger.show(NOT_SET, out)?;
         writeln!(out, "\n[ssh]")?;
         config.ssh.show(NOT_SET, out)?;
         writeln!(out, "\n[fleet]")?;

@@ -2,10 +2,11 @@
 //! loopback in a temporary folder.
 //!
 //! The crate `testbed` starts the servers, and has faulty links and processes. The harness: `context` makes a
-//! fleet and runs gleaner on it, `mounts` and `disk` are small and broken file systems, `recording` is what
-//! devices record, `checks` and `promises` check that no file is lost. `backup` loses and restores the
-//! ledger, `outcome` is gleaner's output and end, `json` reads its JSON, `rng` makes random choices. The soak
-//! shares them. `hostile` has devices that send false replies. The other modules are the tests, by theme.
+//! fleet and runs gleaner on it, `mounts` and `disk` are small and broken file systems, `machines` are
+//! further collectors, `recording` is what devices record, `checks` and `promises` check that no file is
+//! lost. `backup` loses and restores the ledger, `outcome` is gleaner's output and end, `json` reads its
+//! JSON, `rng` makes random choices. The soak shares them. `hostile` has devices that send false replies. The
+//! other modules are the tests, by theme.
 //!
 //! Required: `apt-get install openssh-server busybox-static`. A few tests need root, strace, mergerfs, sshfs
 //! or bindfs, and report when they are skipped.
@@ -51,8 +52,10 @@ mod ignored_files;
 mod kills;
 mod ledger;
 mod lesser_devices;
+mod machines;
 mod names;
 mod remaining_files;
+mod replace;
 mod same_device;
 mod ssh_config;
 mod store;

@@ -9,7 +9,7 @@ use engine::fleet::{Bounds, SweepSummary, sweep};
 use engine::ports::{Clock, StoreError};
 use engine::rules::{DeviceRules, Mode};
 use engine::world::{Stop, World};
-use model::StoreId;
+use model::{CollectorId, StoreId};
 use storage::{DirectoryStore, Executor, InitOptions, StoreFolder, StoreSettings};
 
 use super::clock::SimulatedClock;
@@ -152,7 +152,8 @@ impl Collector {
     pub fn open_store(&self) -> Result<SimulatedStore, StoreError> {
         let folder = StoreFolder::open(Arc::new(self.disk.clone()), Path::new(STORE), Some(&self.store))?;
         let settings = StoreSettings {
-            ledger: engine::ports::Ledger::id(&self.ledger).clone(),
+            collector: CollectorId::from(engine::ports::Ledger::id(&self.ledger)),
+            former_staging: None,
             min_free: self.min_free,
             file_mode: Some(0o640),
             dir_mode: None,

@@ -3,7 +3,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
-use model::{LedgerId, Timestamp};
+use model::{CollectorId, Timestamp};
 use sim::simulator::clock::SimulatedClock;
 use sim::simulator::collector::{RANGE_LENGTH, make_store};
 use sim::simulator::conformance::store::{StoreFixture, check};
@@ -15,7 +15,8 @@ use crate::{assert_kept, in_simulated_time};
 
 fn open<D: Disk>(disk: D, path: &Path, executor: Executor, clock: SimulatedClock) -> DirectoryStore<D> {
     let settings = StoreSettings {
-        ledger: LedgerId::new("ours").unwrap(),
+        collector: CollectorId::new("ours").unwrap(),
+        former_staging: None,
         min_free: 0,
         file_mode: None,
         dir_mode: None,

@@ -12,7 +12,7 @@ use engine::ports::{
     Chunk, Clock, Destination, Placement, Publication, PublishFault, Reproof, Room, SealedFile, StagingKey,
     Store as _, StoreError,
 };
-use model::{Digest, LedgerId, RelativePath, Timestamp};
+use model::{CollectorId, Digest, RelativePath, Timestamp};
 use sha2::{Digest as _, Sha256};
 use storage::{
     DirectoryStore, Disk, Executor, InitOptions, Initialised, StoreFolder, StoreSettings, SystemDisk, init,
@@ -123,7 +123,7 @@ impl TestStore {
         fs::write(path, content).unwrap();
     }
 
-    /// The names in a folder of the staging of the ledger "ours".
+    /// The names in a folder of the staging of the collector "ours".
     pub(crate) fn staging(&self, folder: &str) -> Vec<String> {
         let path = self.path.join(".gleaner/staging/ours").join(folder);
         let mut names: Vec<_> = fs::read_dir(path)
@@ -185,9 +185,10 @@ pub(crate) fn init_options() -> InitOptions {
     }
 }
 
-pub(crate) fn settings(ledger: &str) -> StoreSettings {
+pub(crate) fn settings(collector: &str) -> StoreSettings {
     StoreSettings {
-        ledger: LedgerId::new(ledger).unwrap(),
+        collector: CollectorId::new(collector).unwrap(),
+        former_staging: None,
         min_free: 0,
         file_mode: None,
         dir_mode: None,

@@ -10,6 +10,7 @@
 
 mod context;
 mod mounts;
+mod take_over;
 mod watched;
 
 mod audit;
