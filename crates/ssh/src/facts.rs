@@ -19,7 +19,7 @@ pub(crate) struct Facts {
     /// perl is available: it can call rename(2) alone, and read many files in one process.
     pub(crate) perl: bool,
     /// Files on which the device's perl can take a lease; `None` if it cannot.
-    pub(crate) leases: Option<LeaseScope>,
+    pub(crate) read_leases: Option<ReadLeaseScope>,
     /// In the order of the requested sources.
     pub(crate) disks: Vec<Option<DiskUse>>,
     /// In the order of the requested sources.
@@ -35,14 +35,14 @@ pub(crate) struct SourceFolder {
 
 /// Files on which a login can take a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LeaseScope {
+pub(crate) enum ReadLeaseScope {
     /// Its own files.
     Owner,
     /// All files: the login has the capability `CAP_LEASE`, as root has outside of containers.
     Anyone,
 }
 
-impl LeaseScope {
+impl ReadLeaseScope {
     fn parse(name: &str) -> Option<Self> {
         match name {
             "own" => Some(Self::Owner),
@@ -125,7 +125,7 @@ impl Facts {
                 "plain_stat" => plain_stat = has_shape(value, &[], 7),
                 "digests" => facts.digests = DigestTool::parse(value),
                 "perl" => facts.perl = true,
-                "leases" => facts.leases = LeaseScope::parse(value),
+                "leases" => facts.read_leases = ReadLeaseScope::parse(value),
                 "disk" => facts.disks.push(disk(value)),
                 "folder" => facts.folders.push(folder(value)),
                 _ => {}
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(facts.dialect, Dialect::Gnu);
         assert_eq!(facts.digests, Some(DigestTool::Openssl));
         assert!(facts.perl && facts.boot_id.is_some());
-        assert_eq!(facts.leases, Some(LeaseScope::Anyone));
+        assert_eq!(facts.read_leases, Some(ReadLeaseScope::Anyone));
         assert_eq!(facts.uptime, Some(Duration::from_millis(1_234_560)));
         assert_eq!(
             facts.clock.map(Timestamp::nanoseconds),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use engine::ports::device::Openness;
 
-use crate::facts::LeaseScope;
+use crate::facts::ReadLeaseScope;
 use crate::records::{Record, Status};
 
 /// The login, as far as it decides what the device can report.
@@ -13,7 +13,7 @@ pub(crate) struct Login {
     /// The user id, where known.
     pub(crate) user: Option<u32>,
     /// Files on which it may take leases.
-    pub(crate) leases: Option<LeaseScope>,
+    pub(crate) read_leases: Option<ReadLeaseScope>,
 }
 
 impl Login {
@@ -23,9 +23,9 @@ impl Login {
     }
 
     fn may_lease(self, status: &Status) -> bool {
-        match self.leases {
-            Some(LeaseScope::Anyone) => true,
-            Some(LeaseScope::Owner) => self.user == Some(status.owner),
+        match self.read_leases {
+            Some(ReadLeaseScope::Anyone) => true,
+            Some(ReadLeaseScope::Owner) => self.user == Some(status.owner),
             None => false,
         }
     }
@@ -216,13 +216,13 @@ mod tests {
 
     const ROOT: Login = Login {
         user: Some(0),
-        leases: Some(LeaseScope::Anyone),
+        read_leases: Some(ReadLeaseScope::Anyone),
     };
 
     fn login(user: u32) -> Login {
         Login {
             user: Some(user),
-            leases: Some(LeaseScope::Owner),
+            read_leases: Some(ReadLeaseScope::Owner),
         }
     }
 

@@ -131,7 +131,7 @@ impl SshSession {
                 dialect: facts.dialect,
                 login: Login {
                     user: facts.user,
-                    leases: facts.leases,
+                    read_leases: facts.read_leases,
                 },
                 has_perl: facts.perl,
                 digests: facts.digests.is_some(),
