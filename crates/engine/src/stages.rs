@@ -21,3 +21,5 @@ pub(crate) mod record;
 pub(crate) mod release;
 
 pub(crate) mod tidy;
+
+mod store_name;

@@ -55,7 +55,11 @@ pub(crate) fn preamble(tag: &ReplyTag, facts_request: FactsRequest<'_>) -> Vec<u
             } else {
                 "tag"
             };
-            let leases = if facts.read_leases.is_some() { "leases" } else { "none" };
+            let leases = if facts.read_leases.is_some() {
+                "leases"
+            } else {
+                "none"
+            };
             let digests = facts.digests.map_or("", DigestTool::name);
             preamble.extend_from_slice(format!("{records} {leases} {digests}\n").as_bytes());
         }

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::ports::device::{SMALL_FILE_MAX, SmallFileRequest};
 use crate::ports::{DeviceFailure, FileFaultKind, PassLease, SealedFile, Session, StoreError};
 use crate::recourse::{PassError, concerns_source_only};
-use crate::stages::foresee::left_for;
+use crate::stages::store_name::left_for;
 use crate::stages::withdraw::Withdrawn;
 use crate::suspects::{self, Fetching};
 use crate::tally::reason_of;

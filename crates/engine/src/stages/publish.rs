@@ -8,7 +8,7 @@ use model::{LeaveReason, RelativePath};
 use crate::placement::StoreNames;
 use crate::ports::{Placement, Publication, PublishFault, Reason, SealedFile, Store, StoreStatus};
 use crate::recourse::PassError;
-use crate::stages::foresee::{NO_NAME_LEFT, left_for, replace_folder, store_name};
+use crate::stages::store_name::{NO_NAME_LEFT, left_for, replace_folder, store_name};
 use crate::stages::verify::Verified;
 use crate::stages::withdraw::Withdrawn;
 use crate::visit::SourceVisit;

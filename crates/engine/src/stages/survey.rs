@@ -16,7 +16,7 @@ use crate::ports::{
     DeviceFailure, Entry, EntryKind, Ledger, PassLease, Reason, RowId, SurveyItem, WriterCheck,
 };
 use crate::recourse::PassError;
-use crate::stages::foresee;
+use crate::stages::store_name;
 use crate::suspects::{KnownSuspects, Suspect};
 use crate::tally::RemainingTally;
 use crate::visit::SourceVisit;
@@ -265,7 +265,7 @@ impl<'v, W: World> Classifier<'_, 'v, W> {
         // The digest is not known yet. Whether there is a name does not depend on it.
         let digest = Digest::from_bytes([0; 32]);
         let modified = candidate.identity.modified;
-        foresee::store_name(self.visit, &candidate.original, modified, &digest).err()
+        store_name::store_name(self.visit, &candidate.original, modified, &digest).err()
     }
 
     async fn finish(mut self) -> Result<Survey<'v>, PassError> {

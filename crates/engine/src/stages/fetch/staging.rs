@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::digests::is_digested_in_ranges;
 use crate::ports::{Session, StagingKey};
-use crate::stages::foresee::store_name;
+use crate::stages::store_name::store_name;
 use crate::stages::withdraw::Withdrawn;
 use crate::visit::SourceVisit;
 use crate::world::World;
