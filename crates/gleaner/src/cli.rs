@@ -239,9 +239,10 @@ pub struct StoreInitArgs {
 pub enum LedgerCommand {
     /// Continue here with the ledger of a collector that is gone
     ///
-    /// Makes the ledger with this id, unless a copy of it is at `ledger.path` already, and takes over the
-    /// files that the other collector withdrew on the devices and received in part. The other collector, if
-    /// it still lives, is refused from then on. May be run again at any time.
+    /// Makes the ledger with this id, unless a copy of it is at `ledger.path` already. Takes over the files
+    /// that the other collector received in part. Sweeps then also take those that it withdrew on the
+    /// devices. The other collector, if it still lives, is refused from then on. May be run again at any
+    /// time.
     Adopt(LedgerAdoptArgs),
     /// Copy the ledger to a new file; works while a sweep is running
     Backup(LedgerBackupArgs),

@@ -6,7 +6,13 @@ use crate::exit::{ExitStatus, Failure};
 
 /// The failure of an unusable store, with its remedy.
 pub(crate) fn store_failure(error: StoreError) -> Failure {
-    let remedy = match &error {
+    let remedy = store_remedy(&error);
+    Failure::new(ExitStatus::StoreOrLedger, error).help(remedy)
+}
+
+/// What the operator can do about an unusable store.
+pub(crate) fn store_remedy(error: &StoreError) -> &'static str {
+    match error {
         StoreError::NoMarker { .. } => {
             "mount the store; if this is its first use, prepare it with `gleaner store init`"
         }
@@ -27,8 +33,7 @@ pub(crate) fn store_failure(error: StoreError) -> Failure {
         }
         StoreError::System { .. } => "check the disk and the mount",
         StoreError::DryRun { .. } => "report this defect of gleaner; nothing was changed",
-    };
-    Failure::new(ExitStatus::StoreOrLedger, error).help(remedy)
+    }
 }
 
 /// The failure of an unusable ledger, with its remedy.

@@ -66,6 +66,20 @@ pub(crate) fn find(
 }
 
 impl FoundLedger {
+    /// What the operator should know when the ledger is missing. Empty if it is there.
+    pub(crate) fn warnings(&self, config: &Config) -> Vec<String> {
+        let path = show_path(&config.ledger);
+        let taken_over = self.takes_over.as_ref().map(|id| {
+            format!(
+                "the ledger {path} is missing; a new one takes over its id {id} and compares files with the store again"
+            )
+        });
+        let left = self.leaves.as_ref().map(|id| {
+            format!("the last ledger at {path} was {id}: files that it withdrew stay on the devices until a ledger has that id")
+        });
+        taken_over.into_iter().chain(left).collect()
+    }
+
     /// Chooses the id of a new ledger: the configured one, otherwise that of the lost ledger.
     fn choose_id(&mut self, config: &Config, store: &StoreFolder<SystemDisk>) -> Result<(), Failure> {
         let lost = store.find_lost_ledger(&self.holder).map_err(store_failure)?;
@@ -164,7 +178,7 @@ fn held(config: &Config, known: &KnownLedger) -> Failure {
     let (id, holder) = (&known.id, show_holder(&known.holder));
     let since = match &known.adopted {
         Some(adoption) => format!("adopted on {}", amount::time(adoption.at)),
-        None => format!("last used on {}", amount::time(known.last_used)),
+        None => format!("noted on {}", amount::time(known.last_used)),
     };
     let error = anyhow::anyhow!("another gleaner holds this ledger: {id} ({holder}, {since})");
     let path = show_path(&config.ledger);
@@ -173,7 +187,8 @@ fn held(config: &Config, known: &KnownLedger) -> Failure {
         None => "",
     };
     Failure::new(ExitStatus::Busy, error).help(format!(
-        "to continue here, stop the other gleaner and run `gleaner ledger adopt {id}`\n\
+        "to continue here, stop the other gleaner and run `gleaner ledger adopt {id}`; the same command helps if only \
+         this machine's id or `ledger.path` has changed\n\
          to collect here beside it, move {path} and its -wal and -shm away{new_id}: a new ledger is made"
     ))
 }
@@ -182,7 +197,16 @@ fn held(config: &Config, known: &KnownLedger) -> Failure {
 fn held_although_missing(known: &KnownLedger) -> Failure {
     let (id, holder) = (&known.id, show_holder(&known.holder));
     let date = amount::time(known.last_used);
-    let error = anyhow::anyhow!("the ledger {id} was last used by another collector ({holder}, on {date})");
+    if known.holder.machine().is_none() {
+        let error = anyhow::anyhow!(
+            "the ledger {id} is missing, and this may be another machine ({holder}, noted on {date})"
+        );
+        return Failure::new(ExitStatus::StoreOrLedger, error).help(format!(
+            "give this machine an id (/etc/machine-id), then run `gleaner ledger adopt {id}`; otherwise choose another \
+             `ledger.id`"
+        ));
+    }
+    let error = anyhow::anyhow!("the ledger {id} is held by another collector ({holder}, noted on {date})");
     Failure::new(ExitStatus::StoreOrLedger, error).help(format!(
         "if that collector is gone, run `gleaner ledger adopt {id}`; otherwise choose another `ledger.id`"
     ))

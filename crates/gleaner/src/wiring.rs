@@ -40,23 +40,15 @@ impl Collector {
     /// left withdrawn on devices are ours again.
     pub async fn open(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
         let (folder, found) = find(config)?;
-        let path = config.ledger.display();
-        if let Some(id) = &found.takes_over {
-            tracing::warn!(
-                "the ledger {path} is missing; a new one takes over its id {id} and compares files with the store again"
-            );
-        }
-        if let Some(id) = &found.leaves {
-            tracing::warn!(
-                "the last ledger at {path} was {id}: files that it withdrew stay on the devices until a ledger has that id"
-            );
+        for warning in found.warnings(config) {
+            tracing::warn!("{warning}");
         }
         // Warn about a new ledger only: an existing one would repeat the warning every minute. `gleaner
         // config check` always shows it.
         if !config.ledger.exists()
             && let Some(warning) = ledger_mount::warning(&config.ledger)
         {
-            tracing::warn!("the ledger {path}: {warning}");
+            tracing::warn!("the ledger {}: {warning}", config.ledger.display());
         }
         let ledger = SqliteLedger::open(&config.ledger, &found.options).map_err(ledger_failure)?;
         ledger.bind_store(folder.id()).await.map_err(ledger_failure)?;
@@ -77,11 +69,8 @@ impl Collector<DryRunStore<UntouchedStore<SystemDisk>>> {
     /// no staging folder. Refuses every store or existing ledger that a sweep would refuse.
     pub async fn open_read_only(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
         let (folder, found) = find(config)?;
-        if let Some(id) = &found.takes_over {
-            let path = config.ledger.display();
-            tracing::warn!(
-                "the ledger {path} is missing; the next sweep creates a new one, which takes over its id {id}"
-            );
+        for warning in found.warnings(config) {
+            tracing::warn!("{warning}");
         }
         let ledger =
             SqliteLedger::open_without_creating(&config.ledger, &found.options).map_err(ledger_failure)?;

@@ -22,9 +22,14 @@ const ID_LENGTH: usize = 16;
 
 impl Holder {
     /// The collector on the machine with this id (the text of `/etc/machine-id`), with a ledger at this path.
+    ///
+    /// Text that is not 32 hexadecimal digits is no machine id: systemd writes `uninitialized` into an image
+    /// before its first boot.
     pub fn new(machine: Option<&str>, ledger_path: &Path) -> Self {
+        let machine = machine.unwrap_or_default().trim();
+        let is_id = machine.len() == 32 && machine.bytes().all(|byte| byte.is_ascii_hexdigit());
         Self {
-            machine: machine.unwrap_or_default().trim().to_owned(),
+            machine: if is_id { machine.to_owned() } else { String::new() },
             ledger_path: escaped(ledger_path.as_os_str().as_encoded_bytes()),
         }
     }
@@ -44,19 +49,23 @@ impl Holder {
         &self.ledger_path
     }
 
-    /// The id of this collector with that ledger: a digest of machine id and ledger path, so that a collector
-    /// that lost its ledger has the same id. Without a machine id it is the ledger's id.
+    /// The id of this collector with that ledger: a digest of machine id, ledger path and ledger id. A
+    /// collector that lost its ledger gets the ledger's id back from the store, and so has the same id.
+    /// Machines that were cloned, with a ledger id each, have different ones. Without a machine id it is the
+    /// ledger's id.
     pub fn collector_id(&self, ledger: &LedgerId) -> CollectorId {
-        let without_ledger = self.machine().and_then(|machine| {
+        let digested = self.machine().and_then(|machine| {
             let hasher = Sha256::new_with_prefix(PURPOSE)
                 .chain_update(machine)
                 .chain_update(b"\0")
-                .chain_update(&self.ledger_path);
+                .chain_update(&self.ledger_path)
+                .chain_update(b"\0")
+                .chain_update(ledger.as_str());
             let mut digits = model::Digest::from_bytes(hasher.finalize().into()).to_hex();
             digits.truncate(ID_LENGTH);
             CollectorId::new(digits)
         });
-        without_ledger.unwrap_or_else(|| CollectorId::from(ledger))
+        digested.unwrap_or_else(|| CollectorId::from(ledger))
     }
 }
 
@@ -65,18 +74,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_collector_id_depends_on_machine_and_path() {
+    fn a_collector_id_depends_on_machine_path_and_ledger() {
         let id = |machine, path: &str, ledger: &str| {
             let holder = Holder::new(machine, Path::new(path));
             holder.collector_id(&LedgerId::new(ledger).unwrap())
         };
-        let first = id(Some("m1\n"), "/ledger.db", "one");
+        let (one, two) = ("1".repeat(32), "2".repeat(32));
+        let as_read = format!("{one}\n");
+        let first = id(Some(&as_read), "/ledger.db", "one");
         // Staging of earlier processes is found by this id: it must never change.
-        assert_eq!(first.as_str(), "a98b55575de40fe5");
-        assert_eq!(id(Some("m1"), "/ledger.db", "two"), first);
-        assert_ne!(id(Some("m2"), "/ledger.db", "one"), first);
-        assert_ne!(id(Some("m1"), "/other.db", "one"), first);
-        for nothing in [None, Some(""), Some("\n")] {
+        assert_eq!(first.as_str(), "7521c434d8212382");
+        assert_eq!(id(Some(&one), "/ledger.db", "one"), first);
+        assert_ne!(id(Some(&one), "/ledger.db", "two"), first);
+        assert_ne!(id(Some(&two), "/ledger.db", "one"), first);
+        assert_ne!(id(Some(&one), "/other.db", "one"), first);
+        for nothing in [None, Some(""), Some("\n"), Some("uninitialized\n")] {
             assert_eq!(id(nothing, "/ledger.db", "one").as_str(), "one");
         }
     }

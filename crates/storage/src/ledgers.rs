@@ -1,13 +1,14 @@
 //! Notes which ledgers have used a store, and which collector holds each. A collector that lost its ledger
 //! finds its old id here, and with it the files that it had withdrawn on the devices.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use engine::ports::StoreError;
 use model::names::CONTROL_FOLDER;
-use model::{LedgerId, Timestamp, escaped};
+use model::{LedgerId, Timestamp};
 use rustix::io::Errno;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::disk::Disk;
 use crate::fault::is;
@@ -17,6 +18,12 @@ use crate::holder::Holder;
 use crate::marker::{parse_time, render_time};
 
 const LEDGERS: &[u8] = b"ledgers";
+
+/// Follows the ledger id in the name of its note.
+const NOTED: &str = ".toml";
+
+/// Follows the ledger id in the name of the note of its adoption. Earlier releases ignore such a name.
+const ADOPTED: &str = ".adopted.toml";
 
 /// An older note is written again: its age tells a ledger in use from an abandoned one.
 const REWRITE_AFTER: Duration = Duration::from_hours(24);
@@ -31,7 +38,7 @@ pub struct KnownLedger {
     pub id: LedgerId,
     /// The collector that holds it.
     pub holder: Holder,
-    /// When its note was last written.
+    /// When its note was last written: at most a day before its last use.
     pub last_used: Timestamp,
     /// How its holder got it; `None` if it made it.
     pub adopted: Option<Adoption>,
@@ -42,88 +49,99 @@ pub struct KnownLedger {
 pub struct Adoption {
     /// When.
     pub at: Timestamp,
-    /// The collector that held it before.
-    pub from: Holder,
-    /// When that collector's note was last written.
-    pub from_last_used: Timestamp,
+    /// The other collectors that have held it, the last one first.
+    pub former: Vec<Holder>,
 }
 
-/// The note of a ledger.
-#[derive(Debug, Default, Deserialize)]
+/// The note of a ledger: `ID.toml`. The collector that uses the ledger writes it once a day.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct LedgerNote {
     pub(crate) machine: String,
     pub(crate) ledger: String,
     pub(crate) last_used: String,
-    /// The last four only if the ledger was adopted.
-    pub(crate) adopted: Option<String>,
-    pub(crate) from_machine: Option<String>,
-    pub(crate) from_ledger: Option<String>,
-    pub(crate) from_last_used: Option<String>,
+    /// The collector's folder in `.gleaner/staging`, for readers. Earlier releases do not write it.
+    #[serde(default)]
+    pub(crate) staging: String,
 }
+
+/// The note of an adoption: `ID.adopted.toml`. It overrides the holder in `ID.toml`.
+///
+/// Only `gleaner ledger adopt` writes it. A collector that was cut off may write `ID.toml` late, and so may
+/// an earlier release of gleaner: neither undoes an adoption.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct AdoptionNote {
+    pub(crate) machine: String,
+    pub(crate) ledger: String,
+    pub(crate) adopted: String,
+    /// The other collectors that have held the ledger, the last one first.
+    #[serde(default)]
+    pub(crate) former: Vec<FormerHolder>,
+}
+
+/// A collector that has held a ledger.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct FormerHolder {
+    pub(crate) machine: String,
+    pub(crate) ledger: String,
+}
+
+/// The first line of each note.
+const HEADER: &str = "# A ledger of gleaner that uses this store, and the collector that holds it. \
+                      A collector that has lost the ledger finds its id here.\n";
 
 impl LedgerNote {
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         toml::from_str(std::str::from_utf8(text).ok()?).ok()
     }
 
-    fn of(known: &KnownLedger) -> Self {
-        let text = |text: &str| text.to_owned();
-        let (adopted, from) = match &known.adopted {
-            Some(adoption) => (Some(render_time(adoption.at)), Some(&adoption.from)),
-            None => (None, None),
+    fn of(id: &LedgerId, holder: &Holder, now: Timestamp) -> Self {
+        Self {
+            machine: holder.machine().unwrap_or_default().to_owned(),
+            ledger: holder.ledger_path().to_owned(),
+            last_used: render_time(now),
+            staging: holder.collector_id(id).as_str().to_owned(),
+        }
+    }
+
+    pub(crate) fn render(&self) -> String {
+        format!("{HEADER}{}", toml::to_string(self).unwrap_or_default())
+    }
+}
+
+impl AdoptionNote {
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        toml::from_str(std::str::from_utf8(text).ok()?).ok()
+    }
+
+    fn of(holder: &Holder, adoption: &Adoption) -> Self {
+        let former = |holder: &Holder| FormerHolder {
+            machine: holder.machine().unwrap_or_default().to_owned(),
+            ledger: holder.ledger_path().to_owned(),
         };
         Self {
-            machine: text(known.holder.machine().unwrap_or_default()),
-            ledger: text(known.holder.ledger_path()),
-            last_used: render_time(known.last_used),
-            adopted,
-            from_machine: from.map(|from| text(from.machine().unwrap_or_default())),
-            from_ledger: from.map(|from| text(from.ledger_path())),
-            from_last_used: known
-                .adopted
-                .as_ref()
-                .map(|adoption| render_time(adoption.from_last_used)),
+            machine: holder.machine().unwrap_or_default().to_owned(),
+            ledger: holder.ledger_path().to_owned(),
+            adopted: render_time(adoption.at),
+            former: adoption.former.iter().map(former).collect(),
         }
     }
 
-    fn known(self, id: LedgerId) -> KnownLedger {
-        let time = |text: &str| parse_time(text).unwrap_or(Timestamp::EPOCH);
-        let adopted = match (self.adopted, self.from_machine, self.from_ledger) {
-            (Some(at), Some(machine), Some(ledger)) => Some(Adoption {
-                at: time(&at),
-                from: Holder::noted(machine, ledger),
-                from_last_used: time(self.from_last_used.as_deref().unwrap_or_default()),
-            }),
-            _ => None,
+    fn adoption(self) -> (Holder, Adoption) {
+        let former = |former: FormerHolder| Holder::noted(former.machine, former.ledger);
+        let adoption = Adoption {
+            at: time(&self.adopted),
+            former: self.former.into_iter().map(former).collect(),
         };
-        KnownLedger {
-            id,
-            holder: Holder::noted(self.machine, self.ledger),
-            last_used: time(&self.last_used),
-            adopted,
-        }
+        (Holder::noted(self.machine, self.ledger), adoption)
     }
 
-    pub(crate) fn render(self) -> String {
-        use std::fmt::Write as _;
-        let mut text = "# A ledger of gleaner that uses this store, and the collector that holds it. \
-                        A collector that has lost the ledger finds its id here.\n"
-            .to_owned();
-        for (key, value) in [
-            ("machine", Some(self.machine)),
-            ("ledger", Some(self.ledger)),
-            ("last_used", Some(self.last_used)),
-            ("adopted", self.adopted),
-            ("from_machine", self.from_machine),
-            ("from_ledger", self.from_ledger),
-            ("from_last_used", self.from_last_used),
-        ] {
-            if let Some(value) = value {
-                writeln!(text, "{key} = {}", toml::Value::from(value)).unwrap_or_default();
-            }
-        }
-        text
+    pub(crate) fn render(&self) -> String {
+        format!("{HEADER}{}", toml::to_string(self).unwrap_or_default())
     }
+}
+
+fn time(text: &str) -> Timestamp {
+    parse_time(text).unwrap_or(Timestamp::EPOCH)
 }
 
 impl<D: Disk> StoreFolder<D> {
@@ -146,57 +164,57 @@ impl<D: Disk> StoreFolder<D> {
         {
             return Ok(None);
         }
-        self.write_note(&KnownLedger {
-            id: id.clone(),
-            holder: holder.clone(),
-            last_used: now,
-            adopted: noted.and_then(|noted| noted.adopted),
-        })?;
+        self.write_note(id, holder, now)?;
         Ok(None)
     }
 
     /// Notes that `holder` takes over the ledger from the collector that holds it. Durable once it returns. A
-    /// crash before leaves the old note, whole.
+    /// crash before leaves the old holder, or the new one.
     pub fn adopt_ledger(
         &self,
         known: &KnownLedger,
         holder: &Holder,
         now: Timestamp,
     ) -> Result<KnownLedger, StoreError> {
+        let mut former = vec![known.holder.clone()];
+        let earlier = known.adopted.iter().flat_map(|adoption| &adoption.former);
+        former.extend(earlier.filter(|earlier| **earlier != known.holder).cloned());
+        former.retain(|former| former != holder);
         let adopted = KnownLedger {
             id: known.id.clone(),
             holder: holder.clone(),
             last_used: now,
-            adopted: Some(Adoption {
-                at: now,
-                from: known.holder.clone(),
-                from_last_used: known.last_used,
-            }),
+            adopted: Some(Adoption { at: now, former }),
         };
-        self.write_note(&adopted)?;
+        if let Some(adoption) = &adopted.adopted {
+            let text = AdoptionNote::of(holder, adoption).render();
+            self.write(&known.id, ADOPTED, &text)?;
+        }
+        self.write_note(&known.id, holder, now)?;
         Ok(adopted)
     }
 
-    fn write_note(&self, known: &KnownLedger) -> Result<(), StoreError> {
-        let id = &known.id;
+    fn write_note(&self, id: &LedgerId, holder: &Holder, now: Timestamp) -> Result<(), StoreError> {
+        self.write(id, NOTED, &LedgerNote::of(id, holder, now).render())
+    }
+
+    fn write(&self, id: &LedgerId, suffix: &str, text: &str) -> Result<(), StoreError> {
         let fault = |error| {
             self.label
                 .fault(format!("note the ledger {id} in .gleaner/ledgers"), error)
         };
         let control = self.disk.open_folder(&self.root, CONTROL_FOLDER).map_err(fault)?;
         let folder = open_or_make_folder(&*self.disk, &control, LEDGERS).map_err(fault)?;
-        let text = LedgerNote::of(known).render();
-        replace_file(&*self.disk, &folder, format!("{id}.toml").as_bytes(), &text).map_err(fault)?;
+        replace_file(&*self.disk, &folder, format!("{id}{suffix}").as_bytes(), text).map_err(fault)?;
         self.disk.flush_folder(&control).map_err(fault)
     }
 
     /// The ledger of that id; `None` if it has no readable note.
     pub fn known_ledger(&self, id: &LedgerId) -> Result<Option<KnownLedger>, StoreError> {
-        let Some(folder) = self.open_notes()? else {
-            return Ok(None);
-        };
-        let note = self.read_ledger(&folder, format!("{id}.toml").as_bytes())?;
-        Ok(note.map(|note| note.known(id.clone())))
+        match self.open_notes()? {
+            Some(folder) => self.read_ledger(&folder, id.clone()),
+            None => Ok(None),
+        }
     }
 
     /// Every ledger with a readable note, the one last used first.
@@ -205,12 +223,13 @@ impl<D: Disk> StoreFolder<D> {
             return Ok(Vec::new());
         };
         let fault = |error| self.label.fault("list known ledgers in .gleaner/ledgers", error);
-        let mut found = Vec::new();
+        let mut ids = BTreeSet::new();
         for entry in self.disk.entries(&folder).map_err(fault)? {
-            let entry = entry.map_err(fault)?;
-            let Some(id) = id_of(&entry.name) else { continue };
-            let note = self.read_ledger(&folder, &entry.name)?;
-            found.extend(note.map(|note| note.known(id)));
+            ids.extend(id_of(&entry.map_err(fault)?.name));
+        }
+        let mut found = Vec::new();
+        for id in ids {
+            found.extend(self.read_ledger(&folder, id)?);
         }
         found.sort_by(|one, other| other.last_used.cmp(&one.last_used).then(one.id.cmp(&other.id)));
         Ok(found)
@@ -236,17 +255,39 @@ impl<D: Disk> StoreFolder<D> {
         }
     }
 
-    /// `None` also for a note that cannot be parsed: at worst its collector starts with a new ledger id.
-    fn read_ledger(&self, folder: &D::Folder, name: &[u8]) -> Result<Option<LedgerNote>, StoreError> {
-        let text = read_small_file(&*self.disk, folder, name, MAX_NOTE_LENGTH).map_err(|error| {
-            self.label
-                .fault(format!("read .gleaner/ledgers/{}", escaped(name)), error)
-        })?;
-        Ok(text.and_then(|text| LedgerNote::parse(&text)))
+    /// A note that cannot be parsed counts as missing: at worst its collector starts with a new ledger id, or
+    /// the ledger is adopted again.
+    fn read_ledger(&self, folder: &D::Folder, id: LedgerId) -> Result<Option<KnownLedger>, StoreError> {
+        let note = self.read(folder, &format!("{id}{NOTED}"))?;
+        let note = note.and_then(|text| LedgerNote::parse(&text));
+        let adoption = self.read(folder, &format!("{id}{ADOPTED}"))?;
+        let adoption = adoption.and_then(|text| AdoptionNote::parse(&text));
+        let last_used = note.as_ref().map(|note| time(&note.last_used));
+        Ok(match (adoption.map(AdoptionNote::adoption), note) {
+            (Some((holder, adoption)), _) => Some(KnownLedger {
+                id,
+                holder,
+                last_used: last_used.unwrap_or(adoption.at),
+                adopted: Some(adoption),
+            }),
+            (None, Some(note)) => Some(KnownLedger {
+                id,
+                last_used: time(&note.last_used),
+                holder: Holder::noted(note.machine, note.ledger),
+                adopted: None,
+            }),
+            (None, None) => None,
+        })
+    }
+
+    fn read(&self, folder: &D::Folder, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        read_small_file(&*self.disk, folder, name.as_bytes(), MAX_NOTE_LENGTH)
+            .map_err(|error| self.label.fault(format!("read .gleaner/ledgers/{name}"), error))
     }
 }
 
+/// The ledger whose note, or whose adoption, has this name.
 fn id_of(name: &[u8]) -> Option<LedgerId> {
     let text = std::str::from_utf8(name).ok()?;
-    LedgerId::new(text.strip_suffix(".toml")?)
+    LedgerId::new(text.strip_suffix(ADOPTED).or_else(|| text.strip_suffix(NOTED))?)
 }

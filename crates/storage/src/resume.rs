@@ -44,8 +44,10 @@ impl<D: Disk> StagedFile<D> {
     /// Returns whether the file was resumed. A file that cannot be opened or read is not: its bytes are
     /// fetched again.
     ///
-    /// The file is truncated after its counted ranges before it gets its new name. A crash after either
-    /// leaves a partial file that can be resumed.
+    /// The file gets this process's name before it is truncated after its counted ranges. Otherwise a process
+    /// with the same collector id (a cloned machine) could publish it in between, and gleaner would truncate
+    /// what is published. Once the name is gone, that process can no longer seal the file. A crash after
+    /// either leaves a partial file that can be resumed: bytes behind the counted ranges are ignored.
     fn resume_from(&mut self, store: &OpenStore<D>, name: &PartialName) -> Result<bool, StoreError> {
         let disk = &*store.disk;
         let range_length = store.settings.range_length;
@@ -64,7 +66,6 @@ impl<D: Disk> StagedFile<D> {
             return Ok(false);
         };
         let fault = |error| store.label.fault("resume a partial file", error);
-        disk.truncate(&file, proved).map_err(fault)?;
         let resumed = PartialName {
             key: name.key,
             ranges,
@@ -75,6 +76,7 @@ impl<D: Disk> StagedFile<D> {
             Err(error) if is(&error, Errno::NOENT) => return Ok(false),
             renamed => renamed.map_err(fault)?,
         }
+        disk.truncate(&file, proved).map_err(fault)?;
         self.hasher = hasher;
         self.proved = proved;
         self.written_out = proved;

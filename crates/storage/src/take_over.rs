@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use crate::areas::{NOTES, note_name};
 use crate::disk::{Access, Disk, EntryKind};
-use crate::fault::is;
+use crate::fault::{is, is_gone};
 use crate::files::{read_range, write_all};
 use crate::open_store::{Handles, OpenStore};
 use crate::partial::PartialName;
@@ -26,17 +26,26 @@ use crate::staging_area::{PARTIAL, SEALED, StagingArea};
 use crate::store::DirectoryStore;
 
 /// What a collector took over from the staging folders of another.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TakenOver {
     /// Partial files that can be resumed, with the bytes that need not be fetched again.
     pub partial: Amount,
     /// Files removed without a copy: sealed ones, and partial ones without a flushed range.
     pub removed: u64,
-    /// Staging folders on mounts within the store that could not be used. The mount may be missing.
+    /// Staging folders on mounts within the store that are absent: their mounts may be away.
     pub missing_areas: u64,
+    /// Staging folders on mounts within the store that were left because of an error.
+    pub failed_areas: u64,
+    /// The last of these errors.
+    pub failure: Option<String>,
 }
 
 impl TakenOver {
+    /// Whether nothing was left.
+    pub fn is_complete(&self) -> bool {
+        self.missing_areas == 0 && self.failed_areas == 0
+    }
+
     /// Whether there was nothing to take over.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
@@ -77,7 +86,7 @@ impl<D: Disk> OpenStore<D> {
     }
 
     /// Takes over each area beside a folder that the other collector noted. The note goes last: it is how the
-    /// next call finds the area. An area whose file system is away or read-only is left.
+    /// next call finds the area. An area whose file system is away, full or read-only is left.
     fn take_areas_beside(
         &self,
         handles: &Handles<D>,
@@ -87,22 +96,37 @@ impl<D: Disk> OpenStore<D> {
     ) -> Result<(), StoreError> {
         let areas = self.noted_areas(theirs);
         for area in areas.map_err(|error| self.take_over_fault(error))? {
-            let found = self.staging_beside(handles, &area.folder).and_then(|staging| {
-                let their_area = self.disk.open_folder(&staging, name)?;
-                self.take_area(&their_area, &*self.area_beside(handles, &area.folder)?, taken)?;
-                Ok(staging)
-            });
-            let Ok(staging) = found else {
-                taken.missing_areas += 1;
-                continue;
-            };
-            self.disk.remove_folder(&staging, name).unwrap_or_default();
-            if let Ok(notes) = self.disk.open_folder(theirs, NOTES) {
-                let note = note_name(&area.folder);
-                self.disk.remove_file(&notes, &note).unwrap_or_default();
+            match self.take_area_beside(handles, &area.folder, name, taken) {
+                Ok(()) => {
+                    if let Ok(notes) = self.disk.open_folder(theirs, NOTES) {
+                        let note = note_name(&area.folder);
+                        self.disk.remove_file(&notes, &note).unwrap_or_default();
+                    }
+                }
+                Err(error) if is_gone(&error) => taken.missing_areas += 1,
+                Err(error) => {
+                    taken.failed_areas += 1;
+                    taken.failure = Some(error.to_string());
+                }
             }
         }
         self.disk.remove_folder(theirs, NOTES).unwrap_or_default();
+        Ok(())
+    }
+
+    fn take_area_beside(
+        &self,
+        handles: &Handles<D>,
+        folder: &[u8],
+        name: &[u8],
+        taken: &mut TakenOver,
+    ) -> io::Result<()> {
+        let staging = self.staging_beside(handles, folder)?;
+        // Absent if a crash came between its removal and that of its note.
+        if let Some(theirs) = self.open_if_there(&staging, name)? {
+            self.take_area(&theirs, &*self.area_beside(handles, folder)?, taken)?;
+        }
+        self.disk.remove_folder(&staging, name).unwrap_or_default();
         Ok(())
     }
 

@@ -244,13 +244,9 @@ fn remember_ledger(
 /// Opens and locks the ledger. A missing one is created; if the store remembers a ledger of this machine at
 /// this path, the new one takes over its id, unless another is configured.
 fn open_ledger(found: &FoundLedger, config: &Config) -> Result<SqliteLedger, Failure> {
-    if let Some(id) = &found.takes_over {
+    for warning in found.warnings(config) {
         // If standard error is closed, there is no other place for this.
-        writeln!(
-            std::io::stderr(),
-            "gleaner: the ledger is missing; a new one takes over its id {id}"
-        )
-        .unwrap_or_default();
+        writeln!(std::io::stderr(), "gleaner: {warning}").unwrap_or_default();
     }
     if let Some(warning) = ledger_mount::warning(&config.ledger) {
         let shown = model::escaped(config.ledger.as_os_str().as_encoded_bytes());

@@ -81,9 +81,10 @@ table! {
     /// The file of the ledger, on a local disk. Without it: `ledger.db` in `$STATE_DIRECTORY` (set by systemd
     /// for the service), otherwise in `$XDG_STATE_HOME/gleaner`, otherwise in `~/.local/state/gleaner`.
     path: Option<PathBuf>, example "/var/lib/gleaner/ledger.db";
-    /// The id of a new ledger: lower-case letters, digits and `-`, at most 40 characters, and different for
-    /// each collector of the store. Withdrawn files carry it on the devices, so another machine needs it to
-    /// continue after this one (`gleaner ledger adopt`). Without it: a random id, which the store remembers.
+    /// The id of a new ledger: lower-case letters, digits and `-`, at most 40 characters. Collectors that
+    /// share the store or a device need different ids. Withdrawn files carry the id on the devices, so
+    /// another machine needs it to continue after this one (`gleaner ledger adopt`). Without it: a random id,
+    /// which the store remembers.
     id: Option<LedgerId>, example "ohio";
 }
 

@@ -18,7 +18,7 @@ use super::amount;
 use super::progress::{self, Bars};
 
 /// Only their own collector may touch these files while it may still come back.
-const STAGING_REMEDY: &str = "if that collector no longer exists, remove its folder in .gleaner/staging";
+const STAGING_REMEDY: &str = "`.gleaner/ledgers` says whose folder in .gleaner/staging it is; if that collector is gone, run `gleaner ledger adopt` with its ledger, or remove the folder";
 
 /// gleaner follows no symbolic link in the store: any user who may write there could point it anywhere.
 const FOLDER_REMEDY: &str =

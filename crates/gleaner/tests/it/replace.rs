@@ -1,6 +1,8 @@
 //! A collector is replaced by another machine: after it died, while it still lives, and with a copy of its
 //! ledger.
 
+mod backup;
+
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
@@ -163,6 +165,35 @@ fn an_adoption_killed_at_any_moment_is_completed_by_the_next() {
 }
 
 #[test]
+fn a_take_over_that_fails_is_reported_and_completed_by_the_next() {
+    let fleet = fleet();
+    let Some(second) = fleet.machine("second") else {
+        return;
+    };
+    die_with_two_ranges(&fleet);
+    let partial = staged(&fleet)[0].parent().expect("a folder").to_owned();
+    let aside = fleet.path("partial");
+    fs::rename(&partial, &aside).expect("moving the partial files");
+    fs::write(&partial, "no folder").expect("writing in their place");
+    second
+        .gleaner(["ledger", "adopt", "ohio"])
+        .exits(1)
+        .says("The ledger ohio is now held by this collector")
+        .says("take over the staging folder of another collector")
+        .says("then run `gleaner ledger adopt ohio` again");
+    fleet.gleaner(["run"]).exits(4);
+    fs::remove_file(&partial).expect("removing what was in the way");
+    fs::rename(&aside, &partial).expect("moving the partial files back");
+    second
+        .gleaner(["ledger", "adopt", "ohio"])
+        .exits(0)
+        .says("1 file (33.5 MB) of unfinished files");
+    fleet.device(1).link(Tap::heal);
+    sweep_until_emptied(&fleet, &second);
+    assert_gathered_once(&fleet);
+}
+
+#[test]
 fn a_staging_folder_of_an_earlier_release_is_continued() {
     let fleet = fleet();
     die_with_two_ranges(&fleet);
@@ -267,7 +298,7 @@ fn without_adoption_a_new_collector_with_the_same_id_is_refused() {
         second
             .gleaner(command)
             .exits(3)
-            .says("the ledger ohio was last used by another collector (machine ")
+            .says("the ledger ohio is held by another collector (machine ")
             .says("gleaner ledger adopt ohio");
         assert_eq!(recording::files_below(&fleet.store()), before, "{command:?}");
         assert!(!second.ledger().exists(), "{command:?} made a ledger");
@@ -295,7 +326,7 @@ fn adopting_refuses_an_unknown_id_another_ledger_and_an_unfit_store() {
     refused(&["ledger", "adopt", "utah"], 2)
         .says("knows no ledger utah")
         .says("ohio: machine ")
-        .says("ledger.db, last used on 20");
+        .says("ledger.db, noted on 20");
     fleet.set("store.min_free", "900 TB");
     refused(&["ledger", "adopt", "utah"], 2);
     fleet.set("ledger.id", "ohio");
@@ -333,54 +364,4 @@ fn a_collector_keeps_its_staging_when_its_former_ledger_is_adopted() {
         .exits(0)
         .says("files that it withdrew stay on the devices until a ledger has that id");
     assert_gathered_once(&fleet);
-}
-
-#[test]
-fn a_backup_beside_a_sweep_is_refused_elsewhere_until_adopted() {
-    let fleet = fleet();
-    let Some(second) = fleet.machine("second") else {
-        return;
-    };
-    fleet.device(1).record_many("before", 30, 2_000);
-    fleet.sweep_until_emptied();
-    fleet.device(1).record_many("day", 150, 20_000);
-    let first = in_mid_fetch(&fleet, 1_500_000, 800_000);
-    let copy = fleet.path("ledger-copy.db");
-    let file = copy.to_str().expect("a plain path");
-    fleet
-        .gleaner(["ledger", "backup", file])
-        .exits(0)
-        .says("30 files recorded");
-    fleet
-        .gleaner(["ledger", "backup", file])
-        .exits(2)
-        .says("already exists");
-    fleet.gleaner(["ledger", "backup", "/nowhere/x.db"]).exits(1);
-    let other = format!("{file}.other");
-    second
-        .gleaner(["ledger", "backup", &other])
-        .exits(3)
-        .says("no ledger at");
-
-    fs::copy(&copy, second.ledger()).expect("restoring the copy");
-    second
-        .gleaner(["run"])
-        .exits(4)
-        .says("another gleaner holds this ledger");
-    assert_eq!(
-        fs::read_dir(fleet.store().join(".gleaner/staging"))
-            .expect("staging")
-            .count(),
-        1
-    );
-    first.kill();
-    fleet.device(1).link(Tap::heal);
-    second
-        .gleaner(["ledger", "adopt", "ohio"])
-        .exits(0)
-        .says("keeps its records");
-    sweep_until_emptied(&fleet, &second);
-    assert_gathered_once(&fleet);
-    second.gleaner(["files"]).exits(0).says("before/img_00000.jpg");
-    fleet.gleaner(["run"]).exits(4);
 }

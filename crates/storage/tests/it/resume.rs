@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
+use std::sync::Mutex;
 
 use engine::ports::{SealedFile, Store as _};
 use rustix::io::Errno;
 use storage::{DirectoryStore, Disk};
 
 use crate::context::{
-    MODIFIED, RANGE, TestStore, block_on, chunks, content, digest, inline_settings, key, settings,
+    MODIFIED, RANGE, TestStore, block_on, chunks, content, digest, inline_settings, key, publication,
+    settings,
 };
 use crate::watched::WatchedDisk;
 
@@ -286,4 +288,41 @@ fn two_receivers_of_one_key_never_share_a_file() {
             (digest(&content), digest(&content))
         );
     });
+}
+
+#[test]
+fn resuming_never_truncates_a_file_that_was_published_meanwhile() {
+    for at in ["truncate", "rename"] {
+        let dir = TestStore::new();
+        let content = content(2 * RANGE + 500, 15);
+        // As after cloning a machine: two processes with the same collector id.
+        let first = dir.open();
+        let (staged, _) = block_on(first.stage(&key(&content), false)).unwrap();
+        let received = usize::try_from(2 * RANGE + 100).unwrap();
+        let staged = block_on(first.append(staged, chunks(&content[..received]))).unwrap();
+        settled(&dir, ".2.");
+        let rest = chunks(&content[received..]);
+        let finish = move || {
+            block_on(async {
+                let sealed = first.seal(staged, rest, MODIFIED).await?;
+                first.publish(vec![publication(&sealed, "published")]).await
+            })
+        };
+        let finish = Mutex::new(Some(finish));
+        let disk = WatchedDisk::new();
+        disk.refuse(move |call| {
+            let finish = (call.operation == at).then(|| finish.lock().unwrap().take());
+            if let Some(finish) = finish.flatten() {
+                // Refused if the name is gone already.
+                drop(std::thread::spawn(finish).join().unwrap());
+            }
+            None
+        });
+        let second = dir.open_with(&disk, inline_settings());
+        block_on(second.stage(&key(&content), true)).unwrap();
+        if let Some(published) = dir.read("published") {
+            assert!(published == content, "{at}: the published file was changed");
+        }
+        assert_eq!(dir.read("published").is_some(), at == "rename");
+    }
 }

@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::ports::Store as _;
 use model::{CollectorId, LedgerId};
 use rustix::io::Errno;
-use storage::{DirectoryStore, Disk, Holder, StoreSettings, SystemDisk, TakenOver};
+use storage::{DirectoryStore, Disk, StoreSettings, SystemDisk, TakenOver};
 
 use crate::context::{
     MODIFIED, RANGE, TestStore, block_on, chunks, content, digest, key, now, sealed, settings,
@@ -208,26 +207,40 @@ fn a_staging_folder_beside_another_folder_is_taken_over_too() {
 }
 
 #[test]
-fn an_adopted_ledger_has_the_collector_before_in_its_note() {
+fn an_area_that_cannot_be_written_is_left_and_the_others_are_not() {
     let dir = TestStore::new();
-    let store = dir.folder(&Arc::new(SystemDisk::default()));
-    let ledger = LedgerId::new("ohio").unwrap();
-    let [old, new] = ["m1", "m2"].map(|machine| Holder::new(Some(machine), Path::new("/l.db")));
-    let time = now();
-    assert_eq!(store.remember_ledger(&ledger, &old, time).unwrap(), None);
-    let known = store.known_ledger(&ledger).unwrap().unwrap();
-    assert_eq!((&known.holder, &known.adopted), (&old, &None));
-    store.adopt_ledger(&known, &new, time).unwrap();
-    let adopted = store.remember_ledger(&ledger, &old, time).unwrap().unwrap();
-    assert_eq!(adopted.holder, new);
-    // The note is written again each day, and keeps that.
-    let later = time.plus(Duration::from_hours(48));
-    assert_eq!(store.remember_ledger(&ledger, &new, later).unwrap(), None);
-    let kept = store.known_ledger(&ledger).unwrap().unwrap();
-    assert!(kept.last_used > adopted.last_used);
-    assert_eq!(
-        (kept.adopted.as_ref().unwrap().from.clone(), kept.adopted),
-        (old.clone(), adopted.adopted)
+    let content = content(3 * RANGE, 7);
+    leave_partial(&dir, "theirs", &content);
+    let beside = dir.path.join("mount/.gleaner/staging/theirs");
+    fs::create_dir_all(&beside).unwrap();
+    fs::rename(
+        dir.path.join(".gleaner/staging/theirs/partial"),
+        beside.join("partial"),
+    )
+    .unwrap();
+    // The first has no folders of the other collector: a crash came between their removal and the note's.
+    fs::create_dir_all(dir.path.join("done/.gleaner/staging")).unwrap();
+    let notes = dir.path.join(".gleaner/staging/theirs/beside");
+    let note = |folder: &[u8]| digest(folder).to_hex();
+    dir.write(
+        &format!(".gleaner/staging/theirs/beside/{}", note(b"mount")),
+        b"6d6f756e74",
     );
-    assert_eq!(store.find_lost_ledger(&old).unwrap(), None);
+    dir.write(
+        &format!(".gleaner/staging/theirs/beside/{}", note(b"done")),
+        b"646f6e65",
+    );
+    let disk = WatchedDisk::new();
+    let store = dir.open_on(&disk);
+    disk.refuse(|call| {
+        (call.operation == "create_file" && call.name.contains(&b'.')).then_some(Errno::NOSPC)
+    });
+    let taken = take_over(&store, "theirs").unwrap();
+    disk.refuse_nothing();
+    assert_eq!((taken.missing_areas, taken.failed_areas), (0, 1));
+    assert!(taken.failure.unwrap().contains("No space left"), "the cause");
+    assert!(notes.join(note(b"mount")).exists());
+    assert!(!notes.join(note(b"done")).exists());
+    assert_eq!(take_over(&store, "theirs").unwrap().partial.files, 1);
+    assert!(!notes.exists());
 }

@@ -9,26 +9,26 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use engine::ports::{Ledger as _, StoreStatus as _};
+use engine::ports::{Ledger as _, StoreError, StoreStatus as _};
 use ledger::{OpenOptions, SqliteLedger};
 use model::{CollectorId, LedgerId};
 use storage::{
-    Adoption, DirectoryStore, Holder, KnownLedger, StoreFolder, StoreSettings, SystemDisk, TakenOver,
-    UntouchedStore,
+    DirectoryStore, Holder, KnownLedger, StoreFolder, StoreSettings, SystemDisk, TakenOver, UntouchedStore,
 };
 
 use crate::cli;
 use crate::commands::{Context, run, status};
 use crate::config::{Config, show_path};
 use crate::exit::{ExitStatus, Failure};
-use crate::failures::{ledger_failure, store_failure};
+use crate::failures::{ledger_failure, store_failure, store_remedy};
 use crate::holding::{self, show_holder};
 use crate::ledger_mount;
 use crate::output::Output;
 use crate::report::amount;
 use crate::wiring::{SystemClock, store_settings};
 
-/// Takes over a ledger. Every refusal comes before the first change.
+/// Takes over a ledger. Every refusal comes before the first change, except that of a store in which no note
+/// can be written: it leaves a ledger that sweeps refuse.
 pub(super) fn adopt(
     arguments: &cli::LedgerAdoptArgs,
     context: &mut Context<'_>,
@@ -48,19 +48,23 @@ pub(super) fn adopt(
     let settings = store_settings(&config, holder.collector_id(&id));
     let outcome = run::runtime()?.block_on(take_over(&config, &store, settings, &holder, known))?;
     outcome.print(&config, context.output)?;
-    Ok(ExitStatus::Well)
+    match outcome.taken {
+        Ok(taken) if taken.is_complete() => Ok(ExitStatus::Well),
+        Ok(_) => Ok(ExitStatus::Partial),
+        Err(error) => Err(not_taken_over(error, &id)),
+    }
 }
 
 /// What the command did.
 struct Outcome {
     known: KnownLedger,
+    /// The ledger as another collector held it; `None` if this one held it before.
+    before: Option<KnownLedger>,
     /// Whether it made the ledger.
     is_new: bool,
-    /// Whether another collector held the ledger.
-    is_adopted: bool,
     /// Another ledger that this collector held before.
     leaves: Option<LedgerId>,
-    taken: TakenOver,
+    taken: Result<TakenOver, StoreError>,
 }
 
 async fn take_over(
@@ -90,79 +94,75 @@ async fn take_over(
         return Err(other_ledger(config, ledger.id(), &known.id));
     }
     ledger.bind_store(store.id()).await.map_err(ledger_failure)?;
-    let is_adopted = known.holder != *holder;
-    let known = if is_adopted {
-        store.adopt_ledger(&known, holder, now).map_err(store_failure)?
+    let (known, before) = if known.holder == *holder {
+        (known, None)
     } else {
-        known
+        let adopted = store.adopt_ledger(&known, holder, now).map_err(store_failure)?;
+        (adopted, Some(known))
     };
     settings.former_staging = holding::former_staging(store, holder, &known.id)?;
-    let from = former_collectors(store, &known)?;
-    let open = DirectoryStore::open(store.clone(), settings).map_err(store_failure)?;
+    let taken = match DirectoryStore::open(store.clone(), settings) {
+        Ok(open) => open.take_over(former_collectors(&known)).await,
+        Err(error) => Err(error),
+    };
     Ok(Outcome {
         leaves: leaves.map(|lost| lost.id).filter(|lost| *lost != known.id),
         is_new: ledger.is_new(),
-        is_adopted,
-        taken: open.take_over(from).await.map_err(store_failure)?,
+        before,
+        taken,
         known,
     })
 }
 
-/// The staging folders to take over: the one of the collector before, and the one that earlier releases named
-/// after the ledger.
-///
-/// A collector that held this ledger and then another one keeps its staging folder: it may be at work.
-fn former_collectors(
-    store: &StoreFolder<SystemDisk>,
-    known: &KnownLedger,
-) -> Result<Vec<CollectorId>, Failure> {
-    let mut found = Vec::new();
-    if let Some(Adoption {
-        from, from_last_used, ..
-    }) = &known.adopted
-    {
-        let ledgers = store.known_ledgers().map_err(store_failure)?;
-        let is_at_work = |other: &KnownLedger| {
-            other.id != known.id && other.holder == *from && other.last_used > *from_last_used
-        };
-        if !ledgers.iter().any(is_at_work) {
-            found.push(from.collector_id(&known.id));
-        }
-        found.push(CollectorId::from(&known.id));
-        found.dedup();
-    }
-    Ok(found)
+/// The collectors whose staging folders are taken over: all that have held the ledger, and the one that
+/// earlier releases named after the ledger. One that was adopted before its own take-over ended is included.
+fn former_collectors(known: &KnownLedger) -> Vec<CollectorId> {
+    let Some(adoption) = &known.adopted else {
+        return Vec::new();
+    };
+    let former = adoption
+        .former
+        .iter()
+        .map(|former| former.collector_id(&known.id));
+    former.chain([CollectorId::from(&known.id)]).collect()
 }
 
 impl Outcome {
     fn print(&self, config: &Config, output: &mut Output) -> Result<(), Failure> {
         let (id, path) = (&self.known.id, show_path(&config.ledger));
-        let text = match &self.known.adopted {
-            Some(adoption) if self.is_adopted => format!(
-                "The ledger {id} is now held by this collector, at {path}. Before: {}, last used on {}.\n{}",
-                show_holder(&adoption.from),
-                amount::time(adoption.from_last_used),
+        let text = match &self.before {
+            Some(before) => format!(
+                "The ledger {id} is now held by this collector, at {path}. Before: {}, noted on {}.\n{}",
+                show_holder(&before.holder),
+                amount::time(before.last_used),
                 if self.is_new {
                     "It is new: the next sweep compares the files on the devices with the store again."
                 } else {
                     "It was there already, and keeps its records."
                 }
             ),
-            Some(adoption) => format!(
-                "already adopted: this collector holds the ledger {id}, at {path}, since {}.",
-                amount::time(adoption.at)
-            ),
-            None => format!("already adopted: this collector has always held the ledger {id}, at {path}."),
+            None => match &self.known.adopted {
+                Some(adoption) => format!(
+                    "already adopted: this collector holds the ledger {id}, at {path}, since {}.",
+                    amount::time(adoption.at)
+                ),
+                None => {
+                    format!("already adopted: this collector has always held the ledger {id}, at {path}.")
+                }
+            },
         };
         output.line(text)?;
-        if self.is_new && !self.is_adopted {
+        if self.is_new && self.before.is_none() {
             output.line("It was missing and has been made again, without its records.")?;
         }
-        let is_repeated = !self.is_adopted && !self.is_new;
-        if is_repeated && self.taken.is_nothing() {
+        let Ok(taken) = &self.taken else {
+            return Ok(());
+        };
+        let is_repeated = self.before.is_none() && !self.is_new;
+        if is_repeated && taken.is_nothing() {
             return Ok(());
         }
-        self.print_taken(output)?;
+        print_taken(taken, output)?;
         if let Some(other) = &self.leaves {
             output.line(format_args!(
                 "The last ledger of this collector was {other}: files that it withdrew stay on the devices until a \
@@ -174,26 +174,40 @@ impl Outcome {
         )?;
         Ok(())
     }
+}
 
-    fn print_taken(&self, output: &mut Output) -> Result<(), Failure> {
-        let taken = &self.taken;
-        if taken.is_nothing() {
-            return Ok(output.line("Taken over from staging: nothing.")?);
-        }
-        output.line(format_args!(
-            "Taken over from staging: {} of unfinished files; {} removed, to be fetched again unless published.",
-            amount::files_and_bytes(taken.partial),
-            amount::count(taken.removed, "file"),
-        ))?;
-        if taken.missing_areas > 0 {
-            output.line(format_args!(
-                "Not taken over: {} on mounts within the store that are away or read-only. Mount them and run this \
-                 again.",
-                amount::count(taken.missing_areas, "staging folder")
-            ))?;
-        }
-        Ok(())
+fn print_taken(taken: &TakenOver, output: &mut Output) -> Result<(), Failure> {
+    if taken.is_nothing() {
+        return Ok(output.line("Taken over from staging: nothing.")?);
     }
+    output.line(format_args!(
+        "Taken over from staging: {} of unfinished files; {} removed, to be fetched again unless published.",
+        amount::files_and_bytes(taken.partial),
+        amount::count(taken.removed, "file"),
+    ))?;
+    if taken.missing_areas > 0 {
+        output.line(format_args!(
+            "Not taken over: {} on mounts within the store. They are absent, or their mounts are away. Mount them \
+             and run this again.",
+            amount::count(taken.missing_areas, "staging folder")
+        ))?;
+    }
+    if let Some(failure) = &taken.failure {
+        output.line(format_args!(
+            "Not taken over: {} on mounts within the store ({failure}). Mend this and run this again.",
+            amount::count(taken.failed_areas, "staging folder")
+        ))?;
+    }
+    Ok(())
+}
+
+/// The failure of a take-over that ended early, after the note was written.
+fn not_taken_over(error: StoreError, id: &LedgerId) -> Failure {
+    let remedy = store_remedy(&error);
+    Failure::new(ExitStatus::Partial, error).help(format!(
+        "{remedy}; then run `gleaner ledger adopt {id}` again\n\
+         until then, sweeps work, and fetch again what is not taken over"
+    ))
 }
 
 fn named_id(text: &str, config: &Config) -> Result<LedgerId, Failure> {
@@ -219,12 +233,12 @@ fn named_id(text: &str, config: &Config) -> Result<LedgerId, Failure> {
 fn unknown(id: &LedgerId, store: &StoreFolder<SystemDisk>) -> Result<Failure, Failure> {
     let known = store.known_ledgers().map_err(store_failure)?;
     let mut help = match known.len() {
-        0 => "no ledger has used this store".to_owned(),
+        0 => "the store has no note of any ledger; if the id is right, set `ledger.id` to it and run `gleaner run`".to_owned(),
         _ => "the ledgers of this store are:".to_owned(),
     };
     for known in known {
         let (holder, date) = (show_holder(&known.holder), amount::time(known.last_used));
-        write!(help, "\n{}: {holder}, last used on {date}", known.id).unwrap_or_default();
+        write!(help, "\n{}: {holder}, noted on {date}", known.id).unwrap_or_default();
     }
     Ok(Failure::usage(format_args!("the store knows no ledger {id}")).help(help))
 }
@@ -249,5 +263,8 @@ fn other_ledger(config: &Config, found: &LedgerId, wanted: &LedgerId) -> Failure
 fn no_machine_id() -> Failure {
     let error =
         anyhow::anyhow!("this machine has no id (/etc/machine-id): the store could not tell it from others");
-    Failure::new(ExitStatus::StoreOrLedger, error).help("make one with `systemd-machine-id-setup`")
+    Failure::new(ExitStatus::StoreOrLedger, error).help(
+        "make one with `systemd-machine-id-setup`; in a container, mount a file with 32 hexadecimal digits of its own \
+         at /etc/machine-id. An image that is cloned must not contain one",
+    )
 }
