@@ -241,7 +241,8 @@ pub enum LedgerCommand {
     ///
     /// Makes the ledger with this id, unless a copy of it is at `ledger.path` already. Takes over the files
     /// that the other collector received in part. Sweeps then also take those that it withdrew on the
-    /// devices. The other collector, if it still lives, is refused from then on. May be run again at any
+    /// devices. The next sweep of the other collector, if it still lives, is
+    /// refused. May be run again at any
     /// time.
     Adopt(LedgerAdoptArgs),
     /// Copy the ledger to a new file; works while a sweep is running

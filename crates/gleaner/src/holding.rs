@@ -4,6 +4,7 @@
 //! process may have made it, or another collector may have adopted it. Changes nothing but the note in the
 //! store.
 
+use engine::ports::StoreError;
 use ledger::OpenOptions;
 use model::{LedgerId, Timestamp};
 use storage::{Holder, KnownLedger, StoreFolder, SystemDisk};
@@ -71,7 +72,7 @@ impl FoundLedger {
         let path = show_path(&config.ledger);
         let taken_over = self.takes_over.as_ref().map(|id| {
             format!(
-                "the ledger {path} is missing; a new one takes over its id {id} and compares files with the store again"
+                "the ledger {path} is missing; a new one gets its id {id}, and compares files with the store again"
             )
         });
         let left = self.leaves.as_ref().map(|id| {
@@ -93,7 +94,7 @@ impl FoundLedger {
         match known {
             // Without a machine id the holder may be another machine.
             Some(known) if known.holder != self.holder || self.holder.machine().is_none() => {
-                return Err(held_although_missing(&known));
+                return Err(held_although_missing(&known, &self.holder));
             }
             Some(known) => self.takes_over = Some(known.id),
             None => {}
@@ -128,8 +129,8 @@ pub(crate) fn former_staging(
     store: &StoreFolder<SystemDisk>,
     holder: &Holder,
     id: &LedgerId,
-) -> Result<Option<LedgerId>, Failure> {
-    let known = store.known_ledger(id).map_err(store_failure)?;
+) -> Result<Option<LedgerId>, StoreError> {
+    let known = store.known_ledger(id)?;
     let is_ours = known.is_none_or(|known| known.adopted.is_none() && known.holder == *holder);
     Ok(is_ours.then(|| id.clone()))
 }
@@ -187,17 +188,17 @@ fn held(config: &Config, known: &KnownLedger) -> Failure {
         None => "",
     };
     Failure::new(ExitStatus::Busy, error).help(format!(
-        "to continue here, stop the other gleaner and run `gleaner ledger adopt {id}`; the same command helps if only \
-         this machine's id or `ledger.path` has changed\n\
+        "to continue here, stop the other gleaner and run `gleaner ledger adopt {id}`\n\
+         if only this machine's id or `ledger.path` has changed, run the same command\n\
          to collect here beside it, move {path} and its -wal and -shm away{new_id}: a new ledger is made"
     ))
 }
 
 /// The failure of a missing ledger whose id another collector holds.
-fn held_although_missing(known: &KnownLedger) -> Failure {
+fn held_although_missing(known: &KnownLedger, own: &Holder) -> Failure {
     let (id, holder) = (&known.id, show_holder(&known.holder));
     let date = amount::time(known.last_used);
-    if known.holder.machine().is_none() {
+    if own.machine().is_none() {
         let error = anyhow::anyhow!(
             "the ledger {id} is missing, and this may be another machine ({holder}, noted on {date})"
         );

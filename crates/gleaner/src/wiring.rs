@@ -55,7 +55,8 @@ impl Collector {
         let id = engine::ports::Ledger::id(&ledger).clone();
         holding::check(config, Some(&folder), &found.holder, &id)?;
         let mut settings = store_settings(config, found.holder.collector_id(&id));
-        settings.former_staging = holding::former_staging(&folder, &found.holder, &id)?;
+        settings.former_staging =
+            holding::former_staging(&folder, &found.holder, &id).map_err(store_failure)?;
         let store = DirectoryStore::open(folder.clone(), settings).map_err(store_failure)?;
         // Do not write to a store that is full or not mounted.
         store.condition().await.map_err(store_failure)?;

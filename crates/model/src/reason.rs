@@ -242,7 +242,7 @@ impl LeaveReason {
                 "remove `-R` (read-only) from the line `Subsystem sftp` or `ForceCommand` in the device's sshd_config, or set `release = \"keep\"`"
             }
             Self::ForeignWithdrawn => {
-                "check whether that gleaner still runs; if not, run `gleaner ledger adopt` with the ledger id in the path, or move the files back by hand"
+                "if that gleaner is gone, run `gleaner ledger adopt` with the ledger id in the path, or move the files back"
             }
         }
     }

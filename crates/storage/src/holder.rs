@@ -26,17 +26,21 @@ impl Holder {
     /// Text that is not 32 hexadecimal digits is no machine id: systemd writes `uninitialized` into an image
     /// before its first boot.
     pub fn new(machine: Option<&str>, ledger_path: &Path) -> Self {
-        let machine = machine.unwrap_or_default().trim();
-        let is_id = machine.len() == 32 && machine.bytes().all(|byte| byte.is_ascii_hexdigit());
-        Self {
-            machine: if is_id { machine.to_owned() } else { String::new() },
-            ledger_path: escaped(ledger_path.as_os_str().as_encoded_bytes()),
-        }
+        Self::noted(
+            machine.unwrap_or_default(),
+            escaped(ledger_path.as_os_str().as_encoded_bytes()),
+        )
     }
 
-    /// As a note of the store has it.
-    pub(crate) fn noted(machine: String, ledger_path: String) -> Self {
-        Self { machine, ledger_path }
+    /// As a note of the store has it. Earlier releases noted any text as a machine id.
+    pub(crate) fn noted(machine: &str, ledger_path: String) -> Self {
+        let machine = machine.trim();
+        let is_id = machine.len() == 32 && machine.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let machine = if is_id { machine } else { "" };
+        Self {
+            machine: machine.to_owned(),
+            ledger_path,
+        }
     }
 
     /// The id of the machine; `None` if it has none: other machines without one cannot be distinguished.

@@ -72,22 +72,28 @@ pub(crate) struct LedgerNote {
 pub(crate) struct AdoptionNote {
     pub(crate) machine: String,
     pub(crate) ledger: String,
+    pub(crate) staging: String,
     pub(crate) adopted: String,
     /// The other collectors that have held the ledger, the last one first.
     #[serde(default)]
     pub(crate) former: Vec<FormerHolder>,
 }
 
-/// A collector that has held a ledger.
+/// A collector that has held a ledger, with its folder in `.gleaner/staging`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct FormerHolder {
     pub(crate) machine: String,
     pub(crate) ledger: String,
+    pub(crate) staging: String,
 }
 
-/// The first line of each note.
-const HEADER: &str = "# A ledger of gleaner that uses this store, and the collector that holds it. \
-                      A collector that has lost the ledger finds its id here.\n";
+/// The first line of the note of a ledger.
+const NOTE_HEADER: &str = "# A ledger of gleaner that uses this store, and the collector that used it last. \
+                           A collector that has lost the ledger finds its id here.\n";
+
+/// The first line of the note of an adoption.
+const ADOPTION_HEADER: &str = "# The collector that holds a ledger of gleaner since `gleaner ledger adopt`, and those \
+                               that held it before.\n";
 
 impl LedgerNote {
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
@@ -104,7 +110,7 @@ impl LedgerNote {
     }
 
     pub(crate) fn render(&self) -> String {
-        format!("{HEADER}{}", toml::to_string(self).unwrap_or_default())
+        format!("{NOTE_HEADER}{}", toml::to_string(self).unwrap_or_default())
     }
 }
 
@@ -113,30 +119,37 @@ impl AdoptionNote {
         toml::from_str(std::str::from_utf8(text).ok()?).ok()
     }
 
-    fn of(holder: &Holder, adoption: &Adoption) -> Self {
+    fn of(id: &LedgerId, holder: &Holder, adoption: &Adoption) -> Self {
         let former = |holder: &Holder| FormerHolder {
             machine: holder.machine().unwrap_or_default().to_owned(),
             ledger: holder.ledger_path().to_owned(),
+            staging: holder.collector_id(id).as_str().to_owned(),
         };
+        let FormerHolder {
+            machine,
+            ledger,
+            staging,
+        } = former(holder);
         Self {
-            machine: holder.machine().unwrap_or_default().to_owned(),
-            ledger: holder.ledger_path().to_owned(),
+            machine,
+            ledger,
+            staging,
             adopted: render_time(adoption.at),
             former: adoption.former.iter().map(former).collect(),
         }
     }
 
     fn adoption(self) -> (Holder, Adoption) {
-        let former = |former: FormerHolder| Holder::noted(former.machine, former.ledger);
+        let former = |former: FormerHolder| Holder::noted(&former.machine, former.ledger);
         let adoption = Adoption {
             at: time(&self.adopted),
             former: self.former.into_iter().map(former).collect(),
         };
-        (Holder::noted(self.machine, self.ledger), adoption)
+        (Holder::noted(&self.machine, self.ledger), adoption)
     }
 
     pub(crate) fn render(&self) -> String {
-        format!("{HEADER}{}", toml::to_string(self).unwrap_or_default())
+        format!("{ADOPTION_HEADER}{}", toml::to_string(self).unwrap_or_default())
     }
 }
 
@@ -169,7 +182,7 @@ impl<D: Disk> StoreFolder<D> {
     }
 
     /// Notes that `holder` takes over the ledger from the collector that holds it. Durable once it returns. A
-    /// crash before leaves the old holder, or the new one.
+    /// crash or an error before leaves the old holder, or the new one.
     pub fn adopt_ledger(
         &self,
         known: &KnownLedger,
@@ -187,10 +200,11 @@ impl<D: Disk> StoreFolder<D> {
             adopted: Some(Adoption { at: now, former }),
         };
         if let Some(adoption) = &adopted.adopted {
-            let text = AdoptionNote::of(holder, adoption).render();
+            let text = AdoptionNote::of(&known.id, holder, adoption).render();
             self.write(&known.id, ADOPTED, &text)?;
         }
-        self.write_note(&known.id, holder, now)?;
+        // The adoption is enough. The note is written again within a day.
+        self.write_note(&known.id, holder, now).unwrap_or_default();
         Ok(adopted)
     }
 
@@ -273,7 +287,7 @@ impl<D: Disk> StoreFolder<D> {
             (None, Some(note)) => Some(KnownLedger {
                 id,
                 last_used: time(&note.last_used),
-                holder: Holder::noted(note.machine, note.ledger),
+                holder: Holder::noted(&note.machine, note.ledger),
                 adopted: None,
             }),
             (None, None) => None,

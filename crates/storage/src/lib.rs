@@ -63,5 +63,5 @@ pub use ledgers::{Adoption, KnownLedger};
 pub use settings::StoreSettings;
 pub use staged::StagedFile;
 pub use store::DirectoryStore;
-pub use take_over::TakenOver;
+pub use take_over::{LeftArea, TakenOver};
 pub use untouched::UntouchedStore;

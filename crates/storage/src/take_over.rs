@@ -13,12 +13,12 @@ use std::collections::HashMap;
 use std::io;
 
 use engine::ports::StoreError;
-use model::{Amount, CollectorId, Digest};
+use model::{Amount, CollectorId, Digest, escaped};
 use rustix::io::Errno;
 
 use crate::areas::{NOTES, note_name};
 use crate::disk::{Access, Disk, EntryKind};
-use crate::fault::{is, is_gone};
+use crate::fault::is;
 use crate::files::{read_range, write_all};
 use crate::open_store::{Handles, OpenStore};
 use crate::partial::PartialName;
@@ -32,20 +32,22 @@ pub struct TakenOver {
     pub partial: Amount,
     /// Files removed without a copy: sealed ones, and partial ones without a flushed range.
     pub removed: u64,
-    /// Staging folders on mounts within the store that are absent: their mounts may be away.
-    pub missing_areas: u64,
-    /// Staging folders on mounts within the store that were left because of an error.
-    pub failed_areas: u64,
-    /// The last of these errors.
-    pub failure: Option<String>,
+    /// Staging folders beside folders of the store that were left. The next call finds them again.
+    pub left: Vec<LeftArea>,
+}
+
+/// A staging folder beside a folder of the store that was not taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftArea {
+    /// The collector that made it.
+    pub collector: CollectorId,
+    /// The folder of the store, escaped.
+    pub beside: String,
+    /// Why: absent if the mount is away, otherwise an error of the disk.
+    pub cause: String,
 }
 
 impl TakenOver {
-    /// Whether nothing was left.
-    pub fn is_complete(&self) -> bool {
-        self.missing_areas == 0 && self.failed_areas == 0
-    }
-
     /// Whether there was nothing to take over.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
@@ -77,8 +79,9 @@ impl<D: Disk> OpenStore<D> {
         };
         let area = self.take_area(&theirs, &handles.own, taken);
         area.map_err(|error| self.take_over_fault(error))?;
-        self.take_areas_beside(&handles, &theirs, name, taken)?;
-        // Stays if the other collector lives and made a file meanwhile, or with the notes of missing areas.
+        self.take_areas_beside(&handles, &theirs, from, taken)?;
+        // Stays if the other collector lives and made a file meanwhile, or if areas are left: it has their
+        // notes.
         self.disk
             .remove_folder(&handles.staging, name)
             .unwrap_or_default();
@@ -91,9 +94,10 @@ impl<D: Disk> OpenStore<D> {
         &self,
         handles: &Handles<D>,
         theirs: &D::Folder,
-        name: &[u8],
+        from: &CollectorId,
         taken: &mut TakenOver,
     ) -> Result<(), StoreError> {
+        let name = from.as_str().as_bytes();
         let areas = self.noted_areas(theirs);
         for area in areas.map_err(|error| self.take_over_fault(error))? {
             match self.take_area_beside(handles, &area.folder, name, taken) {
@@ -103,11 +107,11 @@ impl<D: Disk> OpenStore<D> {
                         self.disk.remove_file(&notes, &note).unwrap_or_default();
                     }
                 }
-                Err(error) if is_gone(&error) => taken.missing_areas += 1,
-                Err(error) => {
-                    taken.failed_areas += 1;
-                    taken.failure = Some(error.to_string());
-                }
+                Err(error) => taken.left.push(LeftArea {
+                    collector: from.clone(),
+                    beside: escaped(&area.folder),
+                    cause: error.to_string(),
+                }),
             }
         }
         self.disk.remove_folder(theirs, NOTES).unwrap_or_default();

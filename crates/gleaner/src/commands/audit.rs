@@ -43,7 +43,8 @@ pub fn audit(arguments: &cli::AuditArgs, context: &mut Context<'_>) -> Result<Ex
     let mut settings = store_settings(&config, holder.collector_id(reader.id()));
     let runtime = run::runtime()?;
     if arguments.quarantine {
-        settings.former_staging = holding::former_staging(&store, &holder, reader.id())?;
+        settings.former_staging =
+            holding::former_staging(&store, &holder, reader.id()).map_err(store_failure)?;
         let store = DirectoryStore::open(store, settings).map_err(store_failure)?;
         runtime.block_on(audit_store(&store, &*reader, arguments, context))
     } else {

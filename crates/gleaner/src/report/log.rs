@@ -18,7 +18,7 @@ use super::amount;
 use super::progress::{self, Bars};
 
 /// Only their own collector may touch these files while it may still come back.
-const STAGING_REMEDY: &str = "`.gleaner/ledgers` says whose folder in .gleaner/staging it is; if that collector is gone, run `gleaner ledger adopt` with its ledger, or remove the folder";
+const STAGING_REMEDY: &str = "`.gleaner/ledgers` says whose folder it is; if that collector is gone, adopt its ledger (`gleaner ledger adopt`), or remove the folder";
 
 /// gleaner follows no symbolic link in the store: any user who may write there could point it anywhere.
 const FOLDER_REMEDY: &str =

@@ -140,6 +140,7 @@ fn an_adoption_killed_at_any_moment_is_completed_by_the_next() {
         return;
     };
     die_with_two_ranges(&fleet);
+    rename_staging_as_an_earlier_release_had_it(&fleet);
     let seed = Rng::random_seed();
     eprintln!("the seed of the moments is {seed}");
     let mut moments = Rng::from_seed(seed);
@@ -165,9 +166,9 @@ fn an_adoption_killed_at_any_moment_is_completed_by_the_next() {
 }
 
 #[test]
-fn a_take_over_that_fails_is_reported_and_completed_by_the_next() {
+fn a_take_over_that_fails_is_reported_and_made_up_for_by_the_next() {
     let fleet = fleet();
-    let Some(second) = fleet.machine("second") else {
+    let (Some(second), Some(other)) = (fleet.machine("second"), fleet.machine("other")) else {
         return;
     };
     die_with_two_ranges(&fleet);
@@ -184,23 +185,33 @@ fn a_take_over_that_fails_is_reported_and_completed_by_the_next() {
     fleet.gleaner(["run"]).exits(4);
     fs::remove_file(&partial).expect("removing what was in the way");
     fs::rename(&aside, &partial).expect("moving the partial files back");
-    second
+    // Whichever collector adopts next: the first one's folder is still to be taken over.
+    other
         .gleaner(["ledger", "adopt", "ohio"])
         .exits(0)
         .says("1 file (33.5 MB) of unfinished files");
+    second.gleaner(["run"]).exits(4);
     fleet.device(1).link(Tap::heal);
-    sweep_until_emptied(&fleet, &second);
+    sweep_until_emptied(&fleet, &other);
     assert_gathered_once(&fleet);
+}
+
+/// Returns the path that the staging folder had.
+#[track_caller]
+fn rename_staging_as_an_earlier_release_had_it(fleet: &Fleet) -> PathBuf {
+    let staging = fleet.store().join(".gleaner/staging");
+    let mut folders = fs::read_dir(&staging).expect("staging").flatten();
+    let own = folders.next().expect("a staging folder").path();
+    fs::rename(&own, staging.join("ohio")).expect("renaming the staging folder");
+    own
 }
 
 #[test]
 fn a_staging_folder_of_an_earlier_release_is_continued() {
     let fleet = fleet();
     die_with_two_ranges(&fleet);
+    let own = rename_staging_as_an_earlier_release_had_it(&fleet);
     let staging = fleet.store().join(".gleaner/staging");
-    let mut folders = fs::read_dir(&staging).expect("staging").flatten();
-    let own = folders.next().expect("a staging folder").path();
-    fs::rename(&own, staging.join("ohio")).expect("renaming as an earlier release had it");
     fleet.device(1).link(Tap::heal);
     fleet.wait_until_settled();
     fleet.gleaner(["run"]).exits(0).says("resuming after 33.5 MB");

@@ -143,3 +143,31 @@ fn a_late_note_of_the_collector_before_undoes_no_adoption() {
     fs::remove_file(&note).unwrap();
     assert_eq!(store.known_ledgers().unwrap()[0].holder, new);
 }
+
+#[test]
+fn an_adoption_needs_only_its_own_note() {
+    let dir = TestStore::in_memory();
+    let disk = WatchedDisk::new();
+    let store = dir.folder(&disk);
+    let ledger = LedgerId::new("ohio").unwrap();
+    let [old, new] = [1, 2].map(|machine| holder(Some(machine), "/l.db"));
+    // As an earlier release wrote it, for a machine without a proper id.
+    dir.write(
+        ".gleaner/ledgers/ohio.toml",
+        b"machine = \"uninitialized\"\nledger = \"/l.db\"\nlast_used = \"2026-11-30T00:00:00Z\"\n",
+    );
+    let known = store.known_ledger(&ledger).unwrap().unwrap();
+    assert_eq!(known.holder, holder(None, "/l.db"));
+    store.adopt_ledger(&known, &old, now()).unwrap();
+    disk.refuse(|call| call.name.starts_with(b"ohio.toml").then_some(Errno::NOSPC));
+    let known = store.known_ledger(&ledger);
+    assert!(known.is_err(), "an unreadable note is no missing one");
+    disk.refuse(|call| (call.operation == "rename" && call.name == b"ohio.toml").then_some(Errno::NOSPC));
+    let known = store.known_ledger(&ledger).unwrap().unwrap();
+    store.adopt_ledger(&known, &new, now()).unwrap();
+    assert_eq!(store.known_ledger(&ledger).unwrap().unwrap().holder, new);
+    disk.refuse(|call| (call.operation == "rename").then_some(Errno::NOSPC));
+    let known = store.known_ledger(&ledger).unwrap().unwrap();
+    assert!(store.adopt_ledger(&known, &old, now()).is_err());
+    assert_eq!(store.known_ledger(&ledger).unwrap().unwrap().holder, new);
+}

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use engine::ports::{SealedFile, Store as _};
 use rustix::io::Errno;
@@ -310,19 +311,28 @@ fn resuming_never_truncates_a_file_that_was_published_meanwhile() {
         };
         let finish = Mutex::new(Some(finish));
         let disk = WatchedDisk::new();
+        let has_run = Arc::new(AtomicBool::new(false));
+        let ran = Arc::clone(&has_run);
         disk.refuse(move |call| {
             let finish = (call.operation == at).then(|| finish.lock().unwrap().take());
             if let Some(finish) = finish.flatten() {
+                ran.store(true, Ordering::SeqCst);
                 // Refused if the name is gone already.
                 drop(std::thread::spawn(finish).join().unwrap());
             }
             None
         });
         let second = dir.open_with(&disk, inline_settings());
-        block_on(second.stage(&key(&content), true)).unwrap();
+        let (_, resumed_at) = block_on(second.stage(&key(&content), true)).unwrap();
         if let Some(published) = dir.read("published") {
             assert!(published == content, "{at}: the published file was changed");
         }
-        assert_eq!(dir.read("published").is_some(), at == "rename");
+        assert!(has_run.load(Ordering::SeqCst), "{at}");
+        let expected = if at == "rename" {
+            (true, 0)
+        } else {
+            (false, 2 * RANGE)
+        };
+        assert_eq!((dir.read("published").is_some(), resumed_at), expected);
     }
 }

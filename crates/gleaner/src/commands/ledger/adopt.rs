@@ -27,8 +27,11 @@ use crate::output::Output;
 use crate::report::amount;
 use crate::wiring::{SystemClock, store_settings};
 
+/// Staging folders that were left are shown one by one up to this number.
+const MAX_LEFT_SHOWN: usize = 10;
+
 /// Takes over a ledger. Every refusal comes before the first change, except that of a store in which no note
-/// can be written: it leaves a ledger that sweeps refuse.
+/// can be written. It leaves a new ledger that sweeps refuse.
 pub(super) fn adopt(
     arguments: &cli::LedgerAdoptArgs,
     context: &mut Context<'_>,
@@ -49,7 +52,7 @@ pub(super) fn adopt(
     let outcome = run::runtime()?.block_on(take_over(&config, &store, settings, &holder, known))?;
     outcome.print(&config, context.output)?;
     match outcome.taken {
-        Ok(taken) if taken.is_complete() => Ok(ExitStatus::Well),
+        Ok(taken) if taken.left.is_empty() => Ok(ExitStatus::Well),
         Ok(_) => Ok(ExitStatus::Partial),
         Err(error) => Err(not_taken_over(error, &id)),
     }
@@ -94,17 +97,23 @@ async fn take_over(
         return Err(other_ledger(config, ledger.id(), &known.id));
     }
     ledger.bind_store(store.id()).await.map_err(ledger_failure)?;
+    // Another collector may have adopted it meanwhile.
+    let known = store
+        .known_ledger(&known.id)
+        .map_err(store_failure)?
+        .unwrap_or(known);
     let (known, before) = if known.holder == *holder {
         (known, None)
     } else {
         let adopted = store.adopt_ledger(&known, holder, now).map_err(store_failure)?;
         (adopted, Some(known))
     };
-    settings.former_staging = holding::former_staging(store, holder, &known.id)?;
-    let taken = match DirectoryStore::open(store.clone(), settings) {
-        Ok(open) => open.take_over(former_collectors(&known)).await,
-        Err(error) => Err(error),
+    let taken = async {
+        settings.former_staging = holding::former_staging(store, holder, &known.id)?;
+        let open = DirectoryStore::open(store.clone(), settings)?;
+        open.take_over(former_collectors(&known)).await
     };
+    let taken = taken.await;
     Ok(Outcome {
         leaves: leaves.map(|lost| lost.id).filter(|lost| *lost != known.id),
         is_new: ledger.is_new(),
@@ -138,7 +147,7 @@ impl Outcome {
                 if self.is_new {
                     "It is new: the next sweep compares the files on the devices with the store again."
                 } else {
-                    "It was there already, and keeps its records."
+                    "It was there already: its records are kept."
                 }
             ),
             None => match &self.known.adopted {
@@ -185,18 +194,15 @@ fn print_taken(taken: &TakenOver, output: &mut Output) -> Result<(), Failure> {
         amount::files_and_bytes(taken.partial),
         amount::count(taken.removed, "file"),
     ))?;
-    if taken.missing_areas > 0 {
+    for area in taken.left.iter().take(MAX_LEFT_SHOWN) {
         output.line(format_args!(
-            "Not taken over: {} on mounts within the store. They are absent, or their mounts are away. Mount them \
-             and run this again.",
-            amount::count(taken.missing_areas, "staging folder")
+            "Not taken over: the staging folder beside {} ({}). Mend this, or mount what is away, and run this again. \
+             If it is gone for good, remove .gleaner/staging/{} from the store.",
+            area.beside, area.cause, area.collector
         ))?;
     }
-    if let Some(failure) = &taken.failure {
-        output.line(format_args!(
-            "Not taken over: {} on mounts within the store ({failure}). Mend this and run this again.",
-            amount::count(taken.failed_areas, "staging folder")
-        ))?;
+    if let Some(more @ 1..) = taken.left.len().checked_sub(MAX_LEFT_SHOWN) {
+        output.line(format_args!("Not taken over: {more} more."))?;
     }
     Ok(())
 }
@@ -205,8 +211,7 @@ fn print_taken(taken: &TakenOver, output: &mut Output) -> Result<(), Failure> {
 fn not_taken_over(error: StoreError, id: &LedgerId) -> Failure {
     let remedy = store_remedy(&error);
     Failure::new(ExitStatus::Partial, error).help(format!(
-        "{remedy}; then run `gleaner ledger adopt {id}` again\n\
-         until then, sweeps work, and fetch again what is not taken over"
+        "{remedy}; then run `gleaner ledger adopt {id}` again, which continues where this ended"
     ))
 }
 

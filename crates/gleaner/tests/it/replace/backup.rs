@@ -49,7 +49,7 @@ fn a_backup_beside_a_sweep_is_refused_elsewhere_until_adopted() {
     second
         .gleaner(["ledger", "adopt", "ohio"])
         .exits(0)
-        .says("keeps its records");
+        .says("its records are kept");
     sweep_until_emptied(&fleet, &second);
     assert_gathered_once(&fleet);
     second.gleaner(["files"]).exits(0).says("before/img_00000.jpg");
