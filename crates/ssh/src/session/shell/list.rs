@@ -10,7 +10,7 @@ use crate::open_files::{OpenFiles, listed_openness};
 use crate::records::{Record, Status, path_in_error};
 use crate::session::files::Listing;
 use crate::session::items::{BATCH, named, shown};
-use crate::shell_channel::ShellError;
+use crate::shell_channel::{PooledChannel, ShellError};
 
 /// The most errors of find: the script sends the last hundred.
 const MAX_FIND_ERRORS: usize = 100;
@@ -41,15 +41,7 @@ pub(super) async fn list(
             Record::Status(_) | Record::Unlistable(_) | Record::FindError(_)
         );
         if names_something && !shell.views.seem_same(source).await {
-            // The device may permit no other channel, so this one is used again.
-            match channel
-                .discard_listing(shell.dialect, MAX_DISCARDED_LISTING)
-                .await
-            {
-                Ok(()) => channel.put_back(),
-                Err(ShellError::Excess(_)) => drop(channel),
-                Err(error) => return Err(error),
-            }
+            discard(shell, channel).await?;
             return Ok(Listing::Doubtful);
         }
         match record {
@@ -94,6 +86,20 @@ pub(super) async fn list(
     } else {
         Listing::Ended(ListingEnd::Whole)
     })
+}
+
+/// Reads the rest of a listing. The device may permit no other channel, so this one is used again unless the
+/// rest is too long.
+async fn discard(shell: &ShellFiles, mut channel: PooledChannel<'_>) -> Result<(), ShellError> {
+    match channel
+        .discard_listing(shell.dialect, MAX_DISCARDED_LISTING)
+        .await
+    {
+        Ok(()) => channel.put_back(),
+        Err(ShellError::Excess(_)) => drop(channel),
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }
 
 fn item(shell: &ShellFiles, open_files: &OpenFiles, status: &Status) -> SurveyItem {
