@@ -134,6 +134,7 @@ pub(super) fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> 
     // Fast checkers first.
     Ok(vec![
         checker("ledger", &ledger, "writing"),
+        checker("leases", &ledger, "leases"),
         checker("device", &device, "open_files::"),
         checker("timing", &proof, "timing::"),
         checker("writers", &proof, "writers::"),
