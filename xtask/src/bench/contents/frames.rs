@@ -16,7 +16,8 @@ const VALUES: usize = 88;
 const BLACK: u8 = 10;
 /// The part of the three darkest values in all pixels, in 65,536ths: 53, 27 and 13 %.
 const DARKEST: [u64; 3] = [34_734, 17_694, 8_520];
-/// The part of each other value in what the values before it leave. The brightest are rare, but in every picture.
+/// The part of each other value in what the values before it leave. The brightest are rare, but no picture is
+/// without them.
 const PERCENT_OF_REST: u64 = 5;
 const MIN_PART: u64 = 7;
 /// How often a pixel has the value of the one before it, in 65,536ths: 73 %.
