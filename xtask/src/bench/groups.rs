@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
+/// The file of version 2 with the controllers that a group hands down to those below it.
+const SUBTREE_CONTROL: &str = "cgroup.subtree_control";
 /// How long the processes of a group may take to end after they were killed.
 const END_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -30,8 +32,6 @@ impl Groups {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         let counting = parent(&own_counting(&mounts, &own)?).join(name);
         fs::create_dir(&counting).ok()?;
-        // Fails where version 1 has the controller.
-        drop(fs::write(counting.join("cgroup.subtree_control"), "+cpu"));
         let limiting = own_limiting(&mounts, &own).map(|own| own.join(name));
         let limiting = limiting.filter(|limiting| fs::create_dir(limiting).is_ok());
         Some(Self { counting, limiting })
@@ -39,7 +39,7 @@ impl Groups {
 
     /// Whether a group can have a limit.
     pub(super) fn have_limits(&self) -> bool {
-        self.limiting.is_some() || hands_down_cpu(&self.counting)
+        self.limiting.is_some() || names_cpu(&self.counting.join("cgroup.controllers"))
     }
 }
 
@@ -50,13 +50,13 @@ fn parent(own: &Path) -> PathBuf {
         .ancestors()
         .take_while(|group| group.join("cgroup.procs").exists());
     above
-        .find(|group| hands_down_cpu(group))
+        .find(|group| names_cpu(&group.join(SUBTREE_CONTROL)))
         .unwrap_or(own)
         .to_owned()
 }
 
-fn hands_down_cpu(group: &Path) -> bool {
-    let controllers = fs::read_to_string(group.join("cgroup.subtree_control"));
+fn names_cpu(list: &Path) -> bool {
+    let controllers = fs::read_to_string(list);
     controllers.is_ok_and(|text| text.split_whitespace().any(|word| word == "cpu"))
 }
 
@@ -91,31 +91,39 @@ fn mount_where(mounts: &str, is_it: impl Fn(&str, &str) -> bool) -> Option<PathB
 pub(super) struct Group {
     /// The folder of version 2 and, for a group with a limit, that of version 1.
     folders: Vec<PathBuf>,
+    /// The file that handed the controller `cpu` down to the group in version 2.
+    handed_down_by: Option<PathBuf>,
 }
 
 impl Group {
     pub(super) fn create(groups: &Groups, name: &str) -> Result<Self> {
-        let mut group = Self { folders: Vec::new() };
+        let mut group = Self {
+            folders: Vec::new(),
+            handed_down_by: None,
+        };
         group.make(groups.counting.join(name))?;
         Ok(group)
     }
 
-    /// A group whose processes get no more than this part of a core, all together.
+    /// A group whose processes get this part of a core, all together: not more, and also not less while
+    /// others compete for it, because a device shares its processor with no other machine.
     pub(super) fn limited(groups: &Groups, name: &str, percent_of_core: u64) -> Result<Self> {
-        // As short as the kernel allows for such a limit, so that processes are slow and do not pause.
+        // So short that processes are slow and do not pause. The kernel accounts in milliseconds.
         const PERIOD_MICROS: u64 = 10_000;
         let mut group = Self::create(groups, name)?;
         let quota = PERIOD_MICROS * percent_of_core / 100;
-        let limit = groups.counting.join(name).join("cpu.max");
-        if limit.exists() {
-            write(&limit, &format!("{quota} {PERIOD_MICROS}"))?;
-        } else if let Some(limiting) = &groups.limiting {
+        if let Some(limiting) = &groups.limiting {
             let folder = limiting.join(name);
             group.make(folder.clone())?;
             write(&folder.join("cpu.cfs_period_us"), &PERIOD_MICROS.to_string())?;
             write(&folder.join("cpu.cfs_quota_us"), &quota.to_string())?;
+            write(&folder.join("cpu.shares"), "262144")?;
         } else {
-            bail!("no control group here has the controller `cpu`");
+            let control = groups.counting.join(SUBTREE_CONTROL);
+            write(&control, "+cpu")?;
+            group.handed_down_by = Some(control);
+            write(&group.counting().join("cpu.max"), &format!("{quota} {PERIOD_MICROS}"))?;
+            write(&group.counting().join("cpu.weight"), "10000")?;
         }
         Ok(group)
     }
@@ -171,6 +179,10 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
+        if let Some(control) = &self.handed_down_by {
+            // The next table is scheduled as if there were no groups.
+            drop(fs::write(control, "-cpu"));
+        }
         let deadline = Instant::now() + END_DEADLINE;
         for folder in &self.folders {
             // The group no longer lists a process that is dying, but cannot be removed yet.

@@ -20,8 +20,22 @@ use super::packets::Packets;
 use crate::command::output;
 
 /// Addresses that RFC 2544 reserves for benchmarks.
-const NEAR_ADDRESS: &str = "198.18.0.1";
 pub(in crate::bench) const FAR_ADDRESS: &str = "198.18.0.2";
+const NEAR: End = End {
+    own: "198.18.0.1",
+    other: FAR_ADDRESS,
+};
+const FAR: End = End {
+    own: NEAR.other,
+    other: NEAR.own,
+};
+
+/// The addresses of one end of the link.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    own: &'static str,
+    other: &'static str,
+}
 
 /// The same name on both sides.
 const DEVICE: &str = "link0";
@@ -41,10 +55,10 @@ impl Network {
         let mut name = OsString::from("--net=");
         name.push(&far);
         output(Command::new("unshare").arg(name).arg("true"))?;
-        let near_end = open_end(NEAR_ADDRESS, FAR_ADDRESS)?;
+        let near_end = open_end(NEAR)?;
         let far_end = inside(&far, || {
             output(Command::new("ip").args(["link", "set", "lo", "up"]))?;
-            open_end(FAR_ADDRESS, NEAR_ADDRESS)
+            open_end(FAR)
         })?;
         Ok(Self {
             far,
@@ -69,13 +83,13 @@ impl Network {
 
     /// Whether this kernel can give a link the character: it may have to load a module.
     pub(in crate::bench) fn can_have(character: Character) -> bool {
-        set_congestion_control(character).is_ok()
+        set_congestion_control(NEAR, character).is_ok()
     }
 
     /// Makes the link new, with this character.
     pub(super) fn set_up(&self, character: Character) -> Result<()> {
-        set_congestion_control(character)?;
-        self.on_far_side(|| set_congestion_control(character))?;
+        set_congestion_control(NEAR, character)?;
+        self.on_far_side(|| set_congestion_control(FAR, character))?;
         self.packets.set_up(character);
         Ok(())
     }
@@ -97,9 +111,12 @@ fn inside<T: Send>(namespace: &Path, work: impl FnOnce() -> Result<T> + Send) ->
         .map_err(|_| anyhow!("a thread in another network namespace panicked"))?
 }
 
-/// For the connections that the processes of this thread's namespace open from now on.
-fn set_congestion_control(character: Character) -> Result<()> {
-    set("ipv4/tcp_congestion_control", character.congestion_control.name())
+/// For the connections that use the link from now on, at the end in this thread's namespace. A route may have what
+/// the default of a namespace may not.
+fn set_congestion_control(end: End, character: Character) -> Result<()> {
+    let control = character.congestion_control.name();
+    let route = ["route", "replace", end.other, "dev", DEVICE, "src", end.own, "congctl"];
+    output(Command::new("ip").args(route).arg(control)).map(drop)
 }
 
 fn set(key: &str, value: &str) -> Result<()> {
@@ -108,14 +125,14 @@ fn set(key: &str, value: &str) -> Result<()> {
 }
 
 /// Makes one end of the link, in the namespace of this thread.
-fn open_end(own: &str, other: &str) -> Result<File> {
+fn open_end(end: End) -> Result<File> {
     // Otherwise what one tool learns about the link would speed up the next.
     set("ipv4/tcp_no_metrics_save", "1")?;
     // A kernel without IPv6 does not have this file; with IPv6, its announcements would count as traffic.
     drop(set("ipv6/conf/default/disable_ipv6", "1"));
     let device = open_tun()?;
     let ip = |words: &[&str]| output(Command::new("ip").args(words));
-    ip(&["address", "add", own, "peer", other, "dev", DEVICE])?;
+    ip(&["address", "add", end.own, "peer", end.other, "dev", DEVICE])?;
     // A queue that never fills: only the link's own drops packets.
     ip(&["link", "set", DEVICE, "txqueuelen", "20000", "mtu", "1500", "up"])?;
     Ok(device)

@@ -8,9 +8,9 @@ use std::io::{Read, Write};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rustix::process::setpriority_process;
+use rustix::process::{getpriority_process, setpriority_process};
 
 use super::Passed;
 use super::character::Character;
@@ -18,9 +18,12 @@ use super::line::Line;
 
 /// Larger than any packet: the devices have the usual limit of 1500 bytes.
 const MAX_PACKET_BYTES: usize = 2048;
-/// The relay takes a tenth of a core. With less than the highest priority it would wait for the tools, whose
-/// packets it must delay by an exact time.
-const PRIORITY: i32 = -20;
+/// Packets that arrive within this time of each other arrive together. To wake up for each would take twice the
+/// processor time.
+const MIN_SLEEP: Duration = Duration::from_micros(250);
+/// How much less nice the relay is than the tools: with their priority it would wait for them, and it must delay
+/// their packets by an exact time.
+const LESS_NICE: i32 = 10;
 
 /// Both directions of a link. Its threads end when its files can no longer be read or written.
 #[derive(Debug)]
@@ -113,22 +116,25 @@ impl Direction {
 
 fn deliver(flying: &Receiver<Flying>, mut destination: impl Write) {
     for (arrival, packet) in flying {
-        thread::sleep(arrival.saturating_duration_since(Instant::now()));
+        let left = arrival.saturating_duration_since(Instant::now());
+        if !left.is_zero() {
+            thread::sleep(left.max(MIN_SLEEP));
+        }
         // A device that is down loses the packet, as a host that is down does.
         drop(destination.write(&packet));
     }
 }
 
-/// Gives this thread the highest priority. Without the permission the link is less exact.
+/// Gives this thread a higher priority than the tools have. Without the permission the link is less exact.
 fn hurry() {
-    setpriority_process(None, PRIORITY).ok();
+    if let Ok(nice) = getpriority_process(None) {
+        setpriority_process(None, nice - LESS_NICE).ok();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixDatagram;
-    use std::time::Duration;
-
     use super::super::character::tests::{LINK, millis};
     use super::*;
 
