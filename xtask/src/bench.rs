@@ -120,10 +120,13 @@ fn measure(
     let mut results = Results::read(file)?;
     let candidates = present(catalogue, tables, &builds);
     results.renew_facts(machine::facts(&candidates, options.works_grow())?);
-    results.renew_facts(vec![(
-        "emulated links".to_owned(),
-        kind_of_links(&campaign).to_owned(),
-    )]);
+    if has_emulated_links(tables) {
+        let kind = match network {
+            Some(_) => "packets, and the kernel's TCP",
+            None => "streams: no loss, and not the kernel's TCP",
+        };
+        results.renew_facts(vec![("emulated links".to_owned(), kind.to_owned())]);
+    }
     for table in tables {
         if let Some(why) = campaign.obstacle(table) {
             println!("\nskipped: {} {}: {why}", table.work.name, table.link.name);
@@ -139,7 +142,7 @@ fn measure(
 
 /// The network for links of packets, if a table needs one and it can be made.
 fn open_network(enclosure: &Enclosure, tables: &[Table]) -> Option<Arc<Network>> {
-    if tables.iter().all(|table| table.link.character.is_none()) {
+    if !has_emulated_links(tables) {
         return None;
     }
     let network = if enclosure.root {
@@ -156,11 +159,8 @@ fn open_network(enclosure: &Enclosure, tables: &[Table]) -> Option<Arc<Network>>
     network.ok().map(Arc::new)
 }
 
-fn kind_of_links(campaign: &Campaign<'_>) -> &'static str {
-    match campaign.network {
-        Some(_) => "packets",
-        None => "streams: no loss, and not the kernel's TCP",
-    }
+fn has_emulated_links(tables: &[Table]) -> bool {
+    tables.iter().any(|table| table.link.character.is_some())
 }
 
 fn tools<'a>(catalogue: &'a Catalogue, tables: &'a [Table]) -> impl Iterator<Item = &'a Tool> {

@@ -122,7 +122,10 @@ impl Group {
             let control = groups.counting.join(SUBTREE_CONTROL);
             write(&control, "+cpu")?;
             group.handed_down_by = Some(control);
-            write(&group.counting().join("cpu.max"), &format!("{quota} {PERIOD_MICROS}"))?;
+            write(
+                &group.counting().join("cpu.max"),
+                &format!("{quota} {PERIOD_MICROS}"),
+            )?;
             write(&group.counting().join("cpu.weight"), "10000")?;
         }
         Ok(group)

@@ -13,10 +13,10 @@ const NOTHING: &str = "–";
 
 /// The columns behind the time and the goals: heading, figure, digits after the decimal point.
 const COSTS: [(&str, Figure, usize); 7] = [
-    ("last stored s", Figure::LastStoredSeconds, 2),
+    ("stored s", Figure::LastStoredSeconds, 2),
     ("CPU s here", Figure::CpuSeconds, 1),
-    ("CPU s devices", Figure::DeviceCpuSeconds, 1),
-    ("CPU s devices/GB", Figure::DeviceCpuPerGb, 1),
+    ("device CPU s", Figure::DeviceCpuSeconds, 1),
+    ("device s/GB", Figure::DeviceCpuPerGb, 1),
     ("memory MB", Figure::MemoryMb, 0),
     ("MB in", Figure::DownMb, 1),
     ("MB out", Figure::UpMb, 1),
@@ -220,12 +220,12 @@ mod tests {
         let table = compared(&[&gleaner, &tar], &goals());
         let lines: Vec<_> = table.lines().collect();
         let expected = [
-            "| tool    | seconds             | ÷ tar | goals                           | CPU s here | CPU s devices \
-             | CPU s devices/GB | memory MB | MB in | MB out |",
-            "| gleaner | 21.00 (20.00–22.00) | 1.00  | reached: 1.00; missed: 1.00 CPU | 1.5        | 2.2           \
-             | 10.5             | 20        | 212.0 | 1.0    |",
-            "| tar     | 21.00               | 1.00  | –                               | 1.5        | 2.2           \
-             | 10.5             | 20        | 212.0 | 1.0    |",
+            "| tool    | seconds             | ÷ tar | goals                           | CPU s here | device CPU s \
+             | device s/GB | memory MB | MB in | MB out |",
+            "| gleaner | 21.00 (20.00–22.00) | 1.00  | reached: 1.00; missed: 1.00 CPU | 1.5        | 2.2          \
+             | 10.5        | 20        | 212.0 | 1.0    |",
+            "| tar     | 21.00               | 1.00  | –                               | 1.5        | 2.2          \
+             | 10.5        | 20        | 212.0 | 1.0    |",
         ];
         assert_eq!([lines[0], lines[2], lines[3]], expected);
     }

@@ -111,11 +111,13 @@ fn inside<T: Send>(namespace: &Path, work: impl FnOnce() -> Result<T> + Send) ->
         .map_err(|_| anyhow!("a thread in another network namespace panicked"))?
 }
 
-/// For the connections that use the link from now on, at the end in this thread's namespace. A route may have what
-/// the default of a namespace may not.
+/// For the connections that use the link from now on, at the end in this thread's namespace. A route may have
+/// a control that the kernel does not permit as the default of a namespace.
 fn set_congestion_control(end: End, character: Character) -> Result<()> {
     let control = character.congestion_control.name();
-    let route = ["route", "replace", end.other, "dev", DEVICE, "src", end.own, "congctl"];
+    let route = [
+        "route", "replace", end.other, "dev", DEVICE, "src", end.own, "congctl",
+    ];
     output(Command::new("ip").args(route).arg(control)).map(drop)
 }
 

@@ -18,11 +18,11 @@ use super::line::Line;
 
 /// Larger than any packet: the devices have the usual limit of 1500 bytes.
 const MAX_PACKET_BYTES: usize = 2048;
-/// Packets that arrive within this time of each other arrive together. To wake up for each would take twice the
-/// processor time.
+/// Packets that arrive within this time of each other arrive together. To wake up for each would take half as
+/// much processor time again.
 const MIN_SLEEP: Duration = Duration::from_micros(250);
-/// How much less nice the relay is than the tools: with their priority it would wait for them, and it must delay
-/// their packets by an exact time.
+/// How much less nice the relay is than the tools. With their priority it would wait for them, and it must
+/// delay their packets by an exact time.
 const LESS_NICE: i32 = 10;
 
 /// Both directions of a link. Its threads end when its files can no longer be read or written.
@@ -134,9 +134,9 @@ fn hurry() {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixDatagram;
     use super::super::character::tests::{LINK, millis};
     use super::*;
+    use std::os::unix::net::UnixDatagram;
 
     /// Sockets that keep the bounds of packets, as a TUN device does.
     #[derive(Debug)]
