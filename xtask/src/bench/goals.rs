@@ -133,5 +133,7 @@ mod tests {
         assert_eq!(memory.assess(&cut, &[]).as_deref(), Some("reached: 20 MB"));
         cut.runs[0].figures.insert(Figure::MemoryMb, 204.8);
         assert_eq!(memory.assess(&cut, &[]).as_deref(), Some("missed: 205 MB"));
+        cut.runs[0].result = RunResult::NotWhole("1 missing".to_owned());
+        assert_eq!(memory.assess(&cut, &[]).as_deref(), Some("missed: – MB"));
     }
 }

@@ -114,13 +114,15 @@ impl Entry {
         )
     }
 
-    /// The figure of every run, however it ended.
+    /// The figure of every run that did all its work, or did it until the limit.
     pub(super) fn of_all(&self, figure: Figure) -> Spread {
-        let figures = self
-            .runs
-            .iter()
-            .filter_map(|run| run.figures.get(&figure).copied());
-        Spread::of(figures.collect())
+        let has_failed = |run: &&Run| matches!(run.result, RunResult::NotWhole(_));
+        let others = self.runs.iter().filter(|run| !has_failed(run));
+        Spread::of(
+            others
+                .filter_map(|run| run.figures.get(&figure).copied())
+                .collect(),
+        )
     }
 
     pub(super) fn went_over_limit(&self) -> bool {
