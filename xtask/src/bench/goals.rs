@@ -61,7 +61,7 @@ impl Goal {
 /// What a goal for the figure is about: in a sentence, and behind a number in a cell.
 fn words(of: Figure) -> (&'static str, &'static str) {
     match of {
-        Figure::DeviceCpuSeconds => ("processor time of the devices", " CPU"),
+        Figure::DeviceCpuSeconds => ("device processor time", " CPU"),
         Figure::MemoryMb | Figure::CollectorMb => ("MB of memory", " MB"),
         Figure::FirstReleasedSeconds => ("seconds to the first release", " s to release"),
         Figure::LastStoredSeconds => ("time to the last stored file", " stored"),
