@@ -9,6 +9,7 @@ mod catalogue;
 mod contents;
 mod enclosure;
 mod goals;
+mod groups;
 mod lab;
 mod ledger;
 mod link;
@@ -17,7 +18,6 @@ mod meter;
 mod options;
 mod page;
 mod plan;
-mod relay;
 mod report;
 mod results;
 mod verify;
@@ -26,9 +26,11 @@ mod work;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use rustix::process::getuid;
 
 use crate::command::{cargo, output, run as run_command};
 use crate::debian;
@@ -37,6 +39,7 @@ use campaign::Campaign;
 use candidate::Candidate;
 use catalogue::{Catalogue, Tool};
 use enclosure::Enclosure;
+use link::Network;
 pub(crate) use options::Options;
 use plan::Table;
 use results::{Alone, Results};
@@ -70,6 +73,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 fn make_ready(workspace: &Workspace, options: &Options, programs: &[&str]) -> Result<()> {
     debian::install_for_measuring(programs)?;
     debian::install_if_missing("sqlite3")?;
+    if getuid().is_root() {
+        // Without root, links need no network of their own.
+        debian::install_if_missing("ip")?;
+    }
     if !options.common().builds.is_empty() {
         return Ok(());
     }
@@ -92,16 +99,18 @@ fn measure(
     } else {
         USUAL_LIMIT
     };
+    let network = open_network(enclosure, tables);
     let campaign = Campaign {
         catalogue,
         enclosure,
+        network: network.as_ref(),
         limit: options.common().limit.map_or(usual_limit, Duration::from_secs),
         name: output(Command::new("date").args(["--utc", "+%Y-%m-%dT%H:%M:%SZ"]))?
             .trim()
             .to_owned(),
         file,
     };
-    if !enclosure.root || enclosure.group.is_none() {
+    if !enclosure.root || enclosure.groups.is_none() {
         println!("no root or no control groups: processor time and memory of helpers are lower bounds");
     }
     let mut builds = options.common().builds.clone();
@@ -111,13 +120,47 @@ fn measure(
     let mut results = Results::read(file)?;
     let candidates = present(catalogue, tables, &builds);
     results.renew_facts(machine::facts(&candidates, options.works_grow())?);
+    if has_emulated_links(tables) {
+        let kind = match network {
+            Some(_) => "packets, and the kernel's TCP",
+            None => "streams: no loss, and not the kernel's TCP",
+        };
+        results.renew_facts(vec![("emulated links".to_owned(), kind.to_owned())]);
+    }
     for table in tables {
+        if let Some(why) = campaign.obstacle(table) {
+            println!("\nskipped: {} {}: {why}", table.work.name, table.link.name);
+            continue;
+        }
         let is_in_it = |candidate: &&Candidate| table.tools.contains(&candidate.tool.name);
         let of_table: Vec<_> = candidates.iter().filter(is_in_it).cloned().collect();
         campaign.measure(table, &of_table, &mut results)?;
     }
     println!("all results are in {}", file.display());
     Ok(())
+}
+
+/// The network for links of packets, if a table needs one and it can be made.
+fn open_network(enclosure: &Enclosure, tables: &[Table]) -> Option<Arc<Network>> {
+    if !has_emulated_links(tables) {
+        return None;
+    }
+    let network = if enclosure.root {
+        Network::open(&enclosure.folder)
+    } else {
+        Err(anyhow!("no root"))
+    };
+    if let Err(error) = &network {
+        println!("links are of streams instead of packets: {error:#}");
+        println!(
+            "they lose no packets, have no queue that overflows, and leave out what TCP does about either"
+        );
+    }
+    network.ok().map(Arc::new)
+}
+
+fn has_emulated_links(tables: &[Table]) -> bool {
+    tables.iter().any(|table| table.link.character.is_some())
 }
 
 fn tools<'a>(catalogue: &'a Catalogue, tables: &'a [Table]) -> impl Iterator<Item = &'a Tool> {

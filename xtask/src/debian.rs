@@ -118,7 +118,17 @@ const NEEDS: [Need; 20] = [
 ];
 
 /// Programs that only measurements need, such as the tools that gleaner is compared with.
-const PEERS: [Need; 3] = [
+const PEERS: [Need; 5] = [
+    Need {
+        program: "ip",
+        package: "iproute2",
+        why: "the network between the two sides of an emulated link",
+    },
+    Need {
+        program: "zstd",
+        package: "zstd",
+        why: "compresses on a device",
+    },
     Need {
         program: "sqlite3",
         package: "sqlite3",
@@ -166,6 +176,7 @@ pub(crate) fn install_for_measuring(peers: &[&str]) -> Result<()> {
         "/usr/lib/openssh/sftp-server",
         "mkfs.ext4",
         "openssl",
+        "zstd",
     ] {
         install_if_missing(program)?;
     }

@@ -1,6 +1,7 @@
 //! The rounds of a measurement. Each round runs every tool once on the same work.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
@@ -8,13 +9,15 @@ use anyhow::Result;
 use super::candidate::Candidate;
 use super::catalogue::Catalogue;
 use super::enclosure::Enclosure;
+use super::groups::Groups;
 use super::lab::{Lab, device_name};
 use super::ledger;
-use super::meter::{Assignment, Cost, Group, measure};
+use super::link::Network;
+use super::meter::{Assignment, Cost, measure};
 use super::plan::Table;
 use super::report;
 use super::results::{Entry, Figure, Figures, Results, Run, RunResult, as_figure};
-use super::verify::{Faults, compare};
+use super::verify::{Comparison, compare};
 use super::work::Subject;
 
 /// One measurement, of one or more tables.
@@ -22,6 +25,8 @@ use super::work::Subject;
 pub(super) struct Campaign<'a> {
     pub(super) catalogue: &'a Catalogue,
     pub(super) enclosure: &'a Enclosure,
+    /// The network for links of packets. Without it, links are of streams.
+    pub(super) network: Option<&'a Arc<Network>>,
     /// The time after which a run is killed.
     pub(super) limit: Duration,
     /// The name that its entries share.
@@ -31,6 +36,22 @@ pub(super) struct Campaign<'a> {
 }
 
 impl Campaign<'_> {
+    /// Why a table cannot be measured on this machine.
+    pub(super) fn obstacle(&self, table: &Table) -> Option<String> {
+        let (work, character) = (&table.work, table.link.character);
+        if work.device_percent_of_core.is_some()
+            && !self.enclosure.groups.as_ref().is_some_and(Groups::have_limits)
+        {
+            return Some("no control group can limit the processor".to_owned());
+        }
+        if !work.device_lacks.is_empty() && !self.enclosure.root {
+            return Some("only root can hide programs from a device".to_owned());
+        }
+        let character = character.filter(|_| self.network.is_some())?;
+        let control = character.congestion_control.name();
+        (!Network::can_have(character)).then(|| format!("the kernel has no congestion control {control}"))
+    }
+
     pub(super) fn measure(
         &self,
         table: &Table,
@@ -38,7 +59,7 @@ impl Campaign<'_> {
         results: &mut Results,
     ) -> Result<()> {
         println!("\n{} {} {}", table.work.name, table.link.name, table.size);
-        let mut lab = Lab::open(self.enclosure, &table.work, &table.link)?;
+        let mut lab = Lab::open(self.enclosure, self.network, &table.work, &table.link)?;
         let mut candidates = candidates.to_vec();
         if table.work.grows == Some(Subject::Ledger) {
             self.fill_ledger(&mut lab, table, &candidates, results)?;
@@ -105,7 +126,7 @@ impl Campaign<'_> {
             Some(growth) => report::grown(growth, self.catalogue, results).unwrap_or_default(),
             None => report::compared(
                 &results.table(work, link, table.size),
-                self.catalogue.goal_of(work, link),
+                self.catalogue.goals_of(work, link),
             ),
         }
     }
@@ -123,19 +144,22 @@ impl Campaign<'_> {
             limit: self.limit,
             counts_descriptors: lab.work.grows.is_some(),
         };
-        let server_cpu_before = server_cpu(lab)?;
+        let before = ServerCpu::now(lab)?;
         let began = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        let cost = measure(&assignment, self.enclosure.group.as_deref())?;
+        let cost = measure(&assignment, self.enclosure.groups.as_ref())?;
         let mut figures = figures_of(&cost, &assignment);
-        if let Some((after, before)) = server_cpu(lab)?.zip(server_cpu_before) {
-            figures.insert(Figure::ServerCpuSeconds, after - before);
+        let server_cpu = ServerCpu::now(lab)?.zip(before);
+        if let Some((after, before)) = server_cpu {
+            let devices = after.devices - before.devices;
+            figures.insert(Figure::DeviceCpuSeconds, devices);
+            figures.insert(Figure::ServerCpuSeconds, devices + after.jump - before.jump);
         }
         note_passed(lab, &mut figures);
         note_growth(lab, table, &mut figures);
         if candidate.tool.is_gleaner() {
             note_ledger(lab, began, &mut figures)?;
         }
-        let result = check(lab, candidate, &cost, &figures)?;
+        let result = check(lab, candidate, &cost, began, &mut figures)?;
         if let RunResult::NotWhole(_) = result {
             show_end_of(&log);
         }
@@ -143,8 +167,22 @@ impl Campaign<'_> {
     }
 }
 
-fn server_cpu(lab: &Lab) -> Result<Option<f64>> {
-    lab.group.as_ref().map(Group::cpu_seconds).transpose()
+/// The processor time of the servers so far, in seconds.
+struct ServerCpu {
+    jump: f64,
+    devices: f64,
+}
+
+impl ServerCpu {
+    fn now(lab: &Lab) -> Result<Option<Self>> {
+        let Some(groups) = &lab.groups else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            jump: groups.jump.cpu_seconds()?,
+            devices: groups.devices.cpu_seconds()?,
+        }))
+    }
 }
 
 fn figures_of(cost: &Cost, assignment: &Assignment<'_>) -> Figures {
@@ -154,7 +192,7 @@ fn figures_of(cost: &Cost, assignment: &Assignment<'_>) -> Figures {
         (Figure::CpuSeconds, cost.cpu_seconds),
         (Figure::MemoryMb, megabytes(cost.peak.all_kib)),
         (Figure::CollectorMb, megabytes(cost.peak.collector_kib)),
-        (Figure::HelpersMb, megabytes(cost.peak.helpers_private_kib)),
+        (Figure::HelpersMb, megabytes(cost.peak.helpers_kib)),
         (Figure::Processes, as_figure(cost.peak.processes)),
     ]);
     if assignment.counts_descriptors {
@@ -168,9 +206,6 @@ fn note_passed(lab: &Lab, figures: &mut Figures) {
     let Some(passed) = lab.passed() else { return };
     figures.insert(Figure::UpMb, as_figure(passed.up_bytes) / 1e6);
     figures.insert(Figure::DownMb, as_figure(passed.down_bytes) / 1e6);
-    if let Some(share) = passed.share_of_link {
-        figures.insert(Figure::ShareOfLink, share);
-    }
 }
 
 /// Adds the share of each file or device in the figures.
@@ -208,11 +243,18 @@ fn note_ledger(lab: &Lab, began: Duration, figures: &mut Figures) -> Result<()> 
     Ok(())
 }
 
-fn check(lab: &Lab, candidate: &Candidate, cost: &Cost, figures: &Figures) -> Result<RunResult> {
+/// Compares the store with the sources, and adds the figures that depend on what arrived.
+fn check(
+    lab: &Lab,
+    candidate: &Candidate,
+    cost: &Cost,
+    began: Duration,
+    figures: &mut Figures,
+) -> Result<RunResult> {
     if cost.over_limit {
         return Ok(RunResult::OverLimit);
     }
-    let mut faults = Faults::default();
+    let mut compared = Comparison::default();
     let not_served = figures.get(&Figure::NotServed).copied().unwrap_or_default();
     // The files of a device that was not served are still on it.
     let devices = if not_served > 0.0 {
@@ -221,7 +263,7 @@ fn check(lab: &Lab, candidate: &Candidate, cost: &Cost, figures: &Figures) -> Re
         lab.work.live_devices()
     };
     for device in devices {
-        faults += compare(
+        compared += compare(
             lab.work.files(device),
             lab.work.shape,
             &lab.store().join(device_name(device)),
@@ -229,6 +271,8 @@ fn check(lab: &Lab, candidate: &Candidate, cost: &Cost, figures: &Figures) -> Re
             candidate.tool.copies_only,
         )?;
     }
+    note_stored(lab, &compared, began, figures);
+    let faults = compared.faults;
     let has_failed = match (cost.exit, lab.work.grows) {
         // A partial success, or all but the unreachable devices: the number of devices not served is a
         // figure.
@@ -248,6 +292,20 @@ fn check(lab: &Lab, candidate: &Candidate, cost: &Cost, figures: &Figures) -> Re
     } else {
         RunResult::Whole
     })
+}
+
+fn note_stored(lab: &Lab, compared: &Comparison, began: Duration, figures: &mut Figures) {
+    if compared.bytes == 0 {
+        return;
+    }
+    // Otherwise the run ends with the last file.
+    if lab.work.has_dead_devices() {
+        let last = compared.last_stored.as_secs_f64() - began.as_secs_f64();
+        figures.insert(Figure::LastStoredSeconds, last);
+    }
+    if let Some(seconds) = figures.get(&Figure::DeviceCpuSeconds).copied() {
+        figures.insert(Figure::DeviceCpuPerGb, seconds / as_figure(compared.bytes) * 1e9);
+    }
 }
 
 fn print_run(round: usize, candidate: &Candidate, run: &Run) {

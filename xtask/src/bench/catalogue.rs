@@ -30,7 +30,8 @@ pub(super) struct Comparison {
     pub(super) work: String,
     pub(super) link: String,
     pub(super) tools: Vec<String>,
-    pub(super) goal: Option<Goal>,
+    #[serde(default)]
+    pub(super) goals: Vec<Goal>,
 }
 
 /// A way of emptying devices, or a command that is timed.
@@ -87,12 +88,10 @@ impl Catalogue {
         toml::from_str(include_str!("catalogue.toml")).context("read catalogue.toml")
     }
 
-    pub(super) fn goal_of(&self, work: &str, link: &str) -> Option<&Goal> {
-        let comparison = self
-            .comparisons
-            .iter()
-            .find(|it| it.work == work && it.link == link);
-        comparison.and_then(|it| it.goal.as_ref())
+    pub(super) fn goals_of(&self, work: &str, link: &str) -> &[Goal] {
+        let is_it = |it: &&Comparison| it.work == work && it.link == link;
+        let comparison = self.comparisons.iter().find(is_it);
+        comparison.map_or(&[], |it| it.goals.as_slice())
     }
 
     /// The tools that are compared, in the catalogue's order.
@@ -128,9 +127,9 @@ mod tests {
                 "{comparison:?}"
             );
             assert!(comparison.tools.iter().all(is_tool), "{comparison:?}");
-            let peer = comparison.goal.as_ref().and_then(Goal::peer);
+            let mut peers = comparison.goals.iter().filter_map(Goal::peer);
             assert!(
-                peer.is_none_or(|peer| comparison.tools.iter().any(|it| it == peer)),
+                peers.all(|peer| comparison.tools.iter().any(|it| it == peer)),
                 "{comparison:?}"
             );
         }

@@ -1,7 +1,11 @@
 //! The content of the recorded files: bytes that can be made again from a seed.
 
+mod frames;
+
 use anyhow::Result;
 use serde::Deserialize;
+
+use frames::Pixels;
 
 /// How well the bytes of a file compress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -11,6 +15,8 @@ pub(super) enum Shape {
     Random,
     /// Every second block is text that compresses to almost nothing.
     HalfCompressible,
+    /// A header and a dark grey picture, as the field's cameras write them.
+    Frames,
 }
 
 /// Small enough that a compressor's window holds both kinds, large enough that it compresses each separately.
@@ -49,6 +55,50 @@ impl Noise {
     }
 }
 
+/// The bytes of one file, piece by piece.
+#[derive(Debug)]
+enum Content {
+    Noise { noise: Noise, half: bool },
+    Frame { header: Vec<u8>, pixels: Pixels },
+}
+
+impl Content {
+    fn of(seed: u64, shape: Shape) -> Self {
+        match shape {
+            Shape::Random | Shape::HalfCompressible => Self::Noise {
+                noise: Noise::from_seed(seed),
+                half: shape == Shape::HalfCompressible,
+            },
+            Shape::Frames => Self::Frame {
+                header: frames::header(seed),
+                pixels: Pixels::from_seed(seed),
+            },
+        }
+    }
+
+    fn fill(&mut self, chunk: &mut [u8]) {
+        match self {
+            Self::Noise { noise, half } => {
+                for (block, number) in chunk.chunks_mut(BLOCK_BYTES).zip(0_u32..) {
+                    if *half && number % 2 == 1 {
+                        block.fill(b'#');
+                    } else {
+                        noise.fill(block);
+                    }
+                }
+            }
+            Self::Frame { header, pixels } => {
+                let length = header.len().min(chunk.len());
+                let (start, rest) = chunk.split_at_mut(length);
+                for (place, byte) in start.iter_mut().zip(header.drain(..length)) {
+                    *place = byte;
+                }
+                pixels.fill(rest);
+            }
+        }
+    }
+}
+
 /// Passes the `size` bytes of a file to `take`, chunk by chunk.
 pub(super) fn each_chunk(
     seed: u64,
@@ -56,17 +106,12 @@ pub(super) fn each_chunk(
     shape: Shape,
     mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let mut noise = Noise::from_seed(seed);
+    let mut content = Content::of(seed, shape);
     let mut left = size;
     let mut chunk = vec![0; CHUNK_BYTES.min(usize::try_from(size).unwrap_or(CHUNK_BYTES))];
     while left > 0 {
         chunk.truncate(usize::try_from(left).unwrap_or(CHUNK_BYTES));
-        for (block, number) in chunk.chunks_mut(BLOCK_BYTES).zip(0_u32..) {
-            match shape {
-                Shape::HalfCompressible if number % 2 == 1 => block.fill(b'#'),
-                _ => noise.fill(block),
-            }
-        }
+        content.fill(&mut chunk);
         take(&chunk)?;
         left -= u64::try_from(chunk.len())?;
     }
@@ -74,10 +119,10 @@ pub(super) fn each_chunk(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn all(seed: u64, size: u64, shape: Shape) -> Vec<u8> {
+    pub(super) fn all(seed: u64, size: u64, shape: Shape) -> Vec<u8> {
         let mut bytes = Vec::new();
         each_chunk(seed, size, shape, |chunk| {
             bytes.extend_from_slice(chunk);

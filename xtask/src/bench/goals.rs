@@ -4,68 +4,48 @@ use serde::Deserialize;
 
 use super::results::{Entry, Figure};
 
-/// The goal of one table.
+/// A goal of one table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) enum Goal {
-    /// The median time is at most `at_most` times that of a peer in the same measurement.
-    Ratio { peer: String, at_most: f64 },
-    /// At least this part of the link is used from the first byte of bulk data to the last.
-    ShareOfLink { at_least: f64 },
-    /// These bounds hold for a backlog of any size.
-    Backlog {
-        memory: Figure,
-        memory_mb: f64,
-        first_released_seconds: f64,
+    /// The median of a figure is at most `at_most` times that of a peer in the same measurement.
+    Ratio {
+        #[serde(default = "seconds")]
+        of: Figure,
+        peer: String,
+        at_most: f64,
     },
+    /// A figure is at most this in every run, also in one that the limit cut off.
+    Bound { of: Figure, at_most: f64 },
+}
+
+fn seconds() -> Figure {
+    Figure::Seconds
 }
 
 impl Goal {
     /// Description for the page.
     pub(super) fn in_words(&self) -> String {
         match self {
-            Self::Ratio { peer, at_most } => format!("at most {at_most:.2} times the time of `{peer}`"),
-            Self::ShareOfLink { at_least } => {
-                format!(
-                    "at least {:.0} % of the link from the first byte of bulk to the last",
-                    at_least * 100.0
-                )
+            Self::Ratio { of, peer, at_most } => {
+                format!("at most {at_most:.2} times the {} of `{peer}`", words(*of).0)
             }
-            Self::Backlog {
-                memory_mb,
-                first_released_seconds,
-                ..
-            } => format!(
-                "at most {memory_mb:.0} MB of memory, and the first file released within {first_released_seconds:.0} s"
-            ),
+            Self::Bound { of, at_most } => format!("at most {at_most:.0} {}", words(*of).0),
         }
     }
 
-    /// Whether `entry` reached the goal, with the figures. `None` if they were not measured side by side.
+    /// Whether `entry` reached the goal, with the figure. `None` if they were not measured side by side.
     pub(super) fn assess(&self, entry: &Entry, table: &[&Entry]) -> Option<String> {
         let word = |reached: bool| if reached { "reached" } else { "missed" };
         match self {
-            Self::Ratio { peer, at_most } => {
-                let ratio = ratio_to(entry, peer, table)?;
-                Some(format!("{}: {ratio:.2}", word(ratio <= *at_most)))
+            Self::Ratio { of, peer, at_most } => {
+                let ratio = ratio_to(entry, peer, *of, table)?;
+                Some(format!("{}: {ratio:.2}{}", word(ratio <= *at_most), words(*of).1))
             }
-            Self::ShareOfLink { at_least } => {
-                let share = entry.of_whole(Figure::ShareOfLink).median()?;
-                Some(format!("{}: {:.0} %", word(share >= *at_least), share * 100.0))
-            }
-            Self::Backlog {
-                memory,
-                memory_mb,
-                first_released_seconds,
-            } => {
-                // The limit may have cut the run off: neither figure depends on its end.
-                let megabytes = entry.of_all(*memory).most()?;
-                let Some(first) = entry.of_all(Figure::FirstReleasedSeconds).most() else {
-                    return Some(format!("{}: nothing released", word(false)));
-                };
-                let reached = megabytes <= *memory_mb && first <= *first_released_seconds;
-                Some(format!("{}: {megabytes:.0} MB, {first:.1} s", word(reached)))
-            }
+            Self::Bound { of, at_most } => Some(match entry.of_all(*of).most() {
+                Some(figure) => format!("{}: {figure:.0}{}", word(figure <= *at_most), words(*of).1),
+                None => format!("{}: –{}", word(false), words(*of).1),
+            }),
         }
     }
 
@@ -73,17 +53,28 @@ impl Goal {
     pub(super) fn peer(&self) -> Option<&str> {
         match self {
             Self::Ratio { peer, .. } => Some(peer),
-            Self::ShareOfLink { .. } | Self::Backlog { .. } => None,
+            Self::Bound { .. } => None,
         }
     }
 }
 
+/// What a goal for the figure is about: in a sentence, and behind a number in a cell.
+fn words(of: Figure) -> (&'static str, &'static str) {
+    match of {
+        Figure::DeviceCpuSeconds => ("device processor time", " CPU"),
+        Figure::MemoryMb | Figure::CollectorMb => ("MB of memory", " MB"),
+        Figure::FirstReleasedSeconds => ("seconds to the first release", " s to release"),
+        Figure::LastStoredSeconds => ("time to the last stored file", " stored"),
+        _ => ("time", ""),
+    }
+}
+
 /// The ratio of the medians of `entry` and `peer` within one measurement.
-pub(super) fn ratio_to(entry: &Entry, peer: &str, table: &[&Entry]) -> Option<f64> {
+pub(super) fn ratio_to(entry: &Entry, peer: &str, of: Figure, table: &[&Entry]) -> Option<f64> {
     let peer = table
         .iter()
         .find(|other| other.tool == peer && other.measurement == entry.measurement)?;
-    let median = |entry: &Entry| entry.of_whole(Figure::Seconds).median();
+    let median = |entry: &Entry| entry.of_whole(of).median();
     Some(median(entry)? / median(peer)?)
 }
 
@@ -93,12 +84,17 @@ mod tests {
     use super::super::results::tests::entry;
     use super::*;
 
+    fn ratio(of: Figure, at_most: f64) -> Goal {
+        Goal::Ratio {
+            of,
+            peer: "tar".to_owned(),
+            at_most,
+        }
+    }
+
     #[test]
     fn a_ratio_is_of_the_medians_and_of_one_measurement() {
-        let goal = Goal::Ratio {
-            peer: "tar".to_owned(),
-            at_most: 1.05,
-        };
+        let goal = ratio(Figure::Seconds, 1.05);
         let (gleaner, mut tar) = (entry("gleaner", &[2.0, 4.0, 3.0]), entry("tar", &[3.0, 3.0, 9.0]));
         assert_eq!(
             goal.assess(&gleaner, &[&gleaner, &tar]).as_deref(),
@@ -109,26 +105,35 @@ mod tests {
             goal.assess(&slow, &[&slow, &tar]).as_deref(),
             Some("missed: 2.00")
         );
+        let goal = ratio(Figure::DeviceCpuSeconds, 0.9);
+        assert_eq!(
+            goal.assess(&gleaner, &[&gleaner, &tar]).as_deref(),
+            Some("missed: 1.00 CPU")
+        );
         tar.measurement = "0".to_owned();
         assert_eq!(goal.assess(&gleaner, &[&gleaner, &tar]), None);
     }
 
     #[test]
-    fn a_backlog_is_assessed_even_if_its_run_was_cut_off() {
-        let goal = Goal::Backlog {
-            memory: Figure::MemoryMb,
-            memory_mb: 150.0,
-            first_released_seconds: 60.0,
-        };
+    fn a_bound_is_assessed_even_if_its_run_was_cut_off() {
+        let goal = |of, at_most| Goal::Bound { of, at_most };
         let mut cut = entry("gleaner", &[300.0]);
         cut.runs[0].result = RunResult::OverLimit;
+        let released = goal(Figure::FirstReleasedSeconds, 60.0);
         assert_eq!(
-            goal.assess(&cut, &[]).as_deref(),
-            Some("missed: nothing released")
+            released.assess(&cut, &[]).as_deref(),
+            Some("missed: – s to release")
         );
         cut.runs[0].figures.insert(Figure::FirstReleasedSeconds, 12.0);
-        assert_eq!(goal.assess(&cut, &[]).as_deref(), Some("reached: 20 MB, 12.0 s"));
+        assert_eq!(
+            released.assess(&cut, &[]).as_deref(),
+            Some("reached: 12 s to release")
+        );
+        let memory = goal(Figure::MemoryMb, 150.0);
+        assert_eq!(memory.assess(&cut, &[]).as_deref(), Some("reached: 20 MB"));
         cut.runs[0].figures.insert(Figure::MemoryMb, 204.8);
-        assert_eq!(goal.assess(&cut, &[]).as_deref(), Some("missed: 205 MB, 12.0 s"));
+        assert_eq!(memory.assess(&cut, &[]).as_deref(), Some("missed: 205 MB"));
+        cut.runs[0].result = RunResult::NotWhole("1 missing".to_owned());
+        assert_eq!(memory.assess(&cut, &[]).as_deref(), Some("missed: – MB"));
     }
 }

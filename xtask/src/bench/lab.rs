@@ -1,11 +1,15 @@
-//! The servers of a measurement: a jump host and devices, which are real OpenSSH servers on loopback.
+//! The servers of a measurement: a jump host and devices, which are real OpenSSH servers.
+//!
+//! The devices' servers listen on loopback. Over a link of packets that is the loopback of the far side.
 
 mod server;
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -13,9 +17,8 @@ use testbed::{Client, Host, Port, Sshd};
 
 use super::contents::each_chunk;
 use super::enclosure::Enclosure;
-use super::link::{Link, Route};
-use super::meter::Group;
-use super::relay::Passed;
+use super::groups::Group;
+use super::link::{FAR_ADDRESS, Link, Network, Passed, Route};
 use super::work::{Fate, Work};
 use crate::command::output;
 use server::{Devices, Keys};
@@ -26,6 +29,7 @@ pub(super) struct Lab {
     pub(super) folder: PathBuf,
     pub(super) work: Work,
     link: Link,
+    side: Side,
     route: Route,
     pub(super) keys: Keys,
     jump: Sshd,
@@ -37,37 +41,89 @@ pub(super) struct Lab {
     /// For tools that do not use OpenSSH: the port where they may open a tunnel to the device.
     pub(super) tunnel: Port,
     more_files: usize,
-    /// The control group of the servers.
-    pub(super) group: Option<Group>,
+    /// The control groups of the servers.
+    pub(super) groups: Option<ServerGroups>,
     /// Dropped last, because servers have files open on it.
     disk: Disk,
 }
 
+/// The control groups of both kinds of servers.
+#[derive(Debug)]
+pub(super) struct ServerGroups {
+    pub(super) jump: Group,
+    pub(super) devices: Group,
+}
+
+impl ServerGroups {
+    fn create(enclosure: &Enclosure, work: &Work) -> Result<Option<Self>> {
+        let Some(groups) = &enclosure.groups else {
+            return Ok(None);
+        };
+        let devices = match work.device_percent_of_core {
+            Some(percent) => Group::limited(groups, "devices", percent)?,
+            None => Group::create(groups, "devices")?,
+        };
+        let jump = Group::create(groups, "jump")?;
+        Ok(Some(Self { jump, devices }))
+    }
+}
+
+/// The side on which the servers are: the far side of the network, or that of the tools.
+#[derive(Debug)]
+struct Side(Option<Arc<Network>>);
+
+impl Side {
+    /// The words that run a server here, in its control group.
+    fn runner(&self, group: Option<&Group>) -> Vec<OsString> {
+        let enter = self.0.as_ref().map(|network| network.runner());
+        let group = group.map(Group::runner);
+        [group, enter].into_iter().flatten().flatten().collect()
+    }
+
+    /// The lines of the jump host's configuration.
+    fn jump_lines(&self) -> String {
+        let listen = |_| format!("ListenAddress {FAR_ADDRESS}\n");
+        self.0.as_ref().map(listen).unwrap_or_default()
+    }
+
+    /// Opens a port on loopback.
+    fn listen(&self) -> Result<TcpListener> {
+        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("open a port for devices");
+        match &self.0 {
+            Some(network) => network.on_far_side(listen),
+            None => listen(),
+        }
+    }
+}
+
 impl Lab {
-    pub(super) fn open(enclosure: &Enclosure, work: &Work, link: &Link) -> Result<Self> {
+    /// Without a network, the link is one of streams.
+    pub(super) fn open(
+        enclosure: &Enclosure,
+        network: Option<&Arc<Network>>,
+        work: &Work,
+        link: &Link,
+    ) -> Result<Self> {
         let folder = enclosure.folder.clone();
         let disk = Disk::open(enclosure, work)?;
         make_folder(&folder.join("home"))?;
-        let group = enclosure
-            .group
-            .as_ref()
-            .map(|parent| Group::create(parent, "servers"));
-        let group = group.transpose()?;
+        let side = Side(network.filter(|_| link.character.is_some()).cloned());
+        let groups = ServerGroups::create(enclosure, work)?;
         let keys = Keys::in_folder(&folder.join("keys"));
-        let jump = Sshd::start(server::settings(
-            &folder.join("jump"),
-            &keys.jump,
-            &keys,
-            group.as_ref(),
-        ));
-        let settings = server::settings(&folder.join("device"), &keys.device, &keys, group.as_ref());
-        let devices = Devices::start(settings, work.devices_apart && enclosure.root)?;
+        let runner = side.runner(groups.as_ref().map(|groups| &groups.jump));
+        let lines = side.jump_lines();
+        let settings = server::settings(&folder.join("jump"), &keys.jump, &keys, &lines, runner);
+        let jump = Sshd::start(settings);
+        let mut runner = side.runner(groups.as_ref().map(|groups| &groups.devices));
+        runner.extend(server::runner_without(&work.device_lacks));
+        let settings = server::settings(&folder.join("device"), &keys.device, &keys, "", runner);
+        let devices = Devices::start(settings, work.devices_apart && enclosure.root, &side)?;
         let mut refusing = Vec::new();
         let mut ports = Vec::new();
         for fate in work.fates() {
             ports.push(match fate {
                 Fate::Live => devices.port(),
-                Fate::Silent => silent_port()?,
+                Fate::Silent => silent_port(&side)?,
                 Fate::Refusing => {
                     let port = Port::free();
                     let number = port.number();
@@ -80,7 +136,8 @@ impl Lab {
             folder,
             work: work.clone(),
             link: link.clone(),
-            route: link.set_up(jump.port())?,
+            route: link.set_up(jump.port(), side.0.as_ref())?,
+            side,
             keys,
             jump,
             devices,
@@ -88,7 +145,7 @@ impl Lab {
             _refusing: refusing,
             tunnel: Port::free(),
             more_files: 0,
-            group,
+            groups,
             disk,
         };
         lab.set_up_link()?;
@@ -97,7 +154,7 @@ impl Lab {
 
     /// Sets up a new link, on which outages come at the same times for every tool.
     pub(super) fn set_up_link(&mut self) -> Result<()> {
-        self.route = self.link.set_up(self.jump.port())?;
+        self.route = self.link.set_up(self.jump.port(), self.side.0.as_ref())?;
         self.client("").write(&self.folder);
         let shared = format!(
             "  ControlMaster auto\n  ControlPath {}/jump.socket\n",
@@ -233,8 +290,8 @@ fn make_folder(folder: &Path) -> Result<()> {
 }
 
 /// A port that accepts connections and never answers, as long as this program runs.
-fn silent_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("open a silent port")?;
+fn silent_port(side: &Side) -> Result<u16> {
+    let listener = side.listen()?;
     let port = listener.local_addr()?.port();
     thread::spawn(move || {
         let mut kept = Vec::new();

@@ -8,7 +8,7 @@ mod census;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -17,78 +17,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rustix::process::{self, Pid, Signal};
 
+use super::groups::{Group, Groups};
 use census::Census;
 
 /// Often enough to see a short-lived process, seldom enough not to affect the measurement.
 const SAMPLING: Duration = Duration::from_millis(50);
-/// Inspecting a process takes a tenth of a millisecond of the measured machine. This limits it to a tenth of
-/// one core.
-const SAMPLING_PER_PROCESS: Duration = Duration::from_millis(1);
+/// Inspecting a process takes a fifth of a millisecond of the measured machine, because the kernel counts its
+/// pages. This limits it to a tenth of one core.
+const SAMPLING_PER_PROCESS: Duration = Duration::from_millis(2);
 /// How long a tool's helpers may outlive it before they count as left behind.
 const HELPERS_DEADLINE: Duration = Duration::from_secs(5);
 /// The kernel's unit for the processor time of children.
 const TICKS_PER_SECOND: f64 = 100.0;
-
-/// A control group (version 2). Its processes are killed when it is dropped.
-#[derive(Debug)]
-pub(super) struct Group {
-    folder: PathBuf,
-}
-
-impl Group {
-    pub(super) fn create(parent: &Path, name: &str) -> Result<Self> {
-        let folder = parent.join(name);
-        fs::create_dir(&folder).with_context(|| format!("make the control group {}", folder.display()))?;
-        Ok(Self { folder })
-    }
-
-    /// The words that run the command after them in the group.
-    pub(super) fn runner(&self) -> Vec<OsString> {
-        const ENTER: &str = r#"echo $$ >"$0/cgroup.procs" && exec "$@""#;
-        vec!["sh".into(), "-c".into(), ENTER.into(), self.folder.clone().into()]
-    }
-
-    pub(super) fn cpu_seconds(&self) -> Result<f64> {
-        let file = self.folder.join("cpu.stat");
-        let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
-        let micros = text.lines().find_map(|line| line.strip_prefix("usage_usec "));
-        let micros: f64 = micros.context("read the processor time of a group")?.parse()?;
-        Ok(micros / 1e6)
-    }
-
-    fn processes(&self) -> Vec<u32> {
-        let text = fs::read_to_string(self.folder.join("cgroup.procs")).unwrap_or_default();
-        text.lines().filter_map(|line| line.parse().ok()).collect()
-    }
-
-    fn kill(&self) {
-        // Kernels before 5.14 do not have this file. The process group is killed as well.
-        drop(fs::write(self.folder.join("cgroup.kill"), "1"));
-    }
-
-    /// Whether all processes end within the time.
-    fn ends_within(&self, time: Duration) -> bool {
-        let deadline = Instant::now() + time;
-        while !self.processes().is_empty() {
-            if Instant::now() > deadline {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        true
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-        let deadline = Instant::now() + HELPERS_DEADLINE;
-        // The group no longer lists a process that is dying, but cannot be removed yet.
-        while fs::remove_dir(&self.folder).is_err() && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
 
 /// A program with its arguments.
 pub(super) fn plain_command(words: &[OsString]) -> Command {
@@ -123,7 +63,7 @@ pub(super) struct Cost {
 }
 
 /// Runs a tool to its end or its limit. Kills all processes that it leaves.
-pub(super) fn measure(assignment: &Assignment<'_>, groups: Option<&Path>) -> Result<Cost> {
+pub(super) fn measure(assignment: &Assignment<'_>, groups: Option<&Groups>) -> Result<Cost> {
     let group = groups
         .map(|parent| Group::create(parent, "clients"))
         .transpose()?;

@@ -169,7 +169,10 @@ pub(super) mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_the_known_ones() {
         let message = |line: &str| read(line).unwrap_err().to_string();
-        assert!(message("--link lan").contains("[possible values: loopback, wan, mobile]"));
+        assert!(
+            message("--link lan")
+                .contains("[possible values: loopback, wan, lossy, lossy-bbr, very-lossy, mobile]")
+        );
         assert!(message("--work huge").contains("big, middle, small"));
         assert!(message("--tool scp").contains("rclone-unchecked"));
         assert!(message("--wrok big").contains("--work"));

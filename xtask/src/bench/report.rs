@@ -11,28 +11,27 @@ pub(super) const LEDGER_SIZE: &str = "ledger-size";
 
 const NOTHING: &str = "–";
 
+/// The columns behind the time and the goals: heading, figure, digits after the decimal point.
+const COSTS: [(&str, Figure, usize); 7] = [
+    ("stored s", Figure::LastStoredSeconds, 2),
+    ("CPU s here", Figure::CpuSeconds, 1),
+    ("device CPU s", Figure::DeviceCpuSeconds, 1),
+    ("device s/GB", Figure::DeviceCpuPerGb, 1),
+    ("memory MB", Figure::MemoryMb, 0),
+    ("MB in", Figure::DownMb, 1),
+    ("MB out", Figure::UpMb, 1),
+];
+
 /// One work over one link, one row for each tool. A column without a figure in any row is left out.
-pub(super) fn compared(entries: &[&Entry], goal: Option<&Goal>) -> String {
-    let peer = goal.and_then(Goal::peer);
+pub(super) fn compared(entries: &[&Entry], goals: &[Goal]) -> String {
+    let peer = goals.iter().find_map(Goal::peer);
     let ratio_heading = peer.map_or(NOTHING.to_owned(), |peer| format!("÷ {peer}"));
-    let headings = [
-        "tool",
-        "seconds",
-        &ratio_heading,
-        "goal",
-        "CPU s here",
-        "CPU s there",
-        "memory MB",
-        "MB in",
-        "MB out",
-    ];
+    let headings = ["tool", "seconds", &ratio_heading, "goals"];
+    let heading = headings.into_iter().chain(COSTS.map(|(heading, _, _)| heading));
+    let heading: Vec<_> = heading.map(str::to_owned).collect();
     let row = |entry: &&Entry| {
-        let ratio = peer.and_then(|peer| ratio_to(entry, peer, entries));
-        let is_gleaner = entry.tool == "gleaner" || entry.tool.starts_with("gleaner-");
-        let assessed = goal
-            .filter(|_| is_gleaner)
-            .and_then(|goal| goal.assess(entry, entries));
-        let typical = |figure: Figure, digits: usize| {
+        let ratio = peer.and_then(|peer| ratio_to(entry, peer, Figure::Seconds, entries));
+        let typical = |(_, figure, digits): (&str, Figure, usize)| {
             let spread = if entry.went_over_limit() {
                 entry.of_all(figure)
             } else {
@@ -40,25 +39,17 @@ pub(super) fn compared(entries: &[&Entry], goal: Option<&Goal>) -> String {
             };
             shown(spread.median(), digits)
         };
-        vec![
-            entry.tool.clone(),
-            seconds(entry),
-            shown(ratio, 2),
-            assessed.unwrap_or_else(|| NOTHING.to_owned()),
-            typical(Figure::CpuSeconds, 1),
-            typical(Figure::ServerCpuSeconds, 1),
-            typical(Figure::MemoryMb, 0),
-            typical(Figure::DownMb, 1),
-            typical(Figure::UpMb, 1),
-        ]
+        let assessed = assessed(entry, goals, entries);
+        let first = [entry.tool.clone(), seconds(entry), shown(ratio, 2), assessed];
+        first.into_iter().chain(COSTS.map(typical)).collect()
     };
-    let heading = headings.map(str::to_owned).to_vec();
-    let rows: Vec<_> = std::iter::once(heading).chain(entries.iter().map(row)).collect();
+    let columns = heading.len();
+    let rows: Vec<Vec<String>> = std::iter::once(heading).chain(entries.iter().map(row)).collect();
     let says_something = |column: &usize| {
         let mut cells = rows.iter().skip(1).filter_map(|row| row.get(*column));
         cells.any(|cell| cell != NOTHING)
     };
-    let columns: Vec<usize> = (0..headings.len()).filter(says_something).collect();
+    let columns: Vec<usize> = (0..columns).filter(says_something).collect();
     let chosen = |row: &Vec<String>| {
         columns
             .iter()
@@ -66,6 +57,20 @@ pub(super) fn compared(entries: &[&Entry], goal: Option<&Goal>) -> String {
             .collect()
     };
     markdown(&rows.iter().map(chosen).collect::<Vec<_>>())
+}
+
+/// Which goals gleaner reached.
+fn assessed(entry: &Entry, goals: &[Goal], entries: &[&Entry]) -> String {
+    if entry.tool != "gleaner" && !entry.tool.starts_with("gleaner-") {
+        return NOTHING.to_owned();
+    }
+    let results = goals.iter().filter_map(|goal| goal.assess(entry, entries));
+    let results = results.collect::<Vec<_>>().join("; ");
+    if results.is_empty() {
+        NOTHING.to_owned()
+    } else {
+        results
+    }
 }
 
 /// The median and the spread, or the reason why the run is incomplete. An incomplete run never shows as a
@@ -197,23 +202,32 @@ mod tests {
     use super::super::results::tests::entry;
     use super::*;
 
-    fn goal() -> Goal {
-        Goal::Ratio {
+    fn goals() -> [Goal; 2] {
+        let of_tar = |of, at_most| Goal::Ratio {
+            of,
             peer: "tar".to_owned(),
-            at_most: 1.05,
-        }
+            at_most,
+        };
+        [
+            of_tar(Figure::Seconds, 1.05),
+            of_tar(Figure::DeviceCpuSeconds, 0.5),
+        ]
     }
 
     #[test]
-    fn a_table_has_medians_spreads_ratios_and_the_goal() {
+    fn a_table_has_medians_spreads_ratios_and_the_goals() {
         let (gleaner, tar) = (entry("gleaner", &[20.0, 22.0, 21.0]), entry("tar", &[21.0]));
-        let expected = "\
-| tool    | seconds             | ÷ tar | goal          | CPU s here | CPU s there | memory MB | MB in | MB out |
-|---------|---------------------|-------|---------------|------------|-------------|-----------|-------|--------|
-| gleaner | 21.00 (20.00–22.00) | 1.00  | reached: 1.00 | 1.5        | 2.2         | 20        | 212.0 | 1.0    |
-| tar     | 21.00               | 1.00  | –             | 1.5        | 2.2         | 20        | 212.0 | 1.0    |
-";
-        assert_eq!(compared(&[&gleaner, &tar], Some(&goal())), expected);
+        let table = compared(&[&gleaner, &tar], &goals());
+        let lines: Vec<_> = table.lines().collect();
+        let expected = [
+            "| tool    | seconds             | ÷ tar | goals                           | CPU s here | device CPU s \
+             | device s/GB | memory MB | MB in | MB out |",
+            "| gleaner | 21.00 (20.00–22.00) | 1.00  | reached: 1.00; missed: 1.00 CPU | 1.5        | 2.2          \
+             | 10.5        | 20        | 212.0 | 1.0    |",
+            "| tar     | 21.00               | 1.00  | –                               | 1.5        | 2.2          \
+             | 10.5        | 20        | 212.0 | 1.0    |",
+        ];
+        assert_eq!([lines[0], lines[2], lines[3]], expected);
     }
 
     #[test]
@@ -221,7 +235,7 @@ mod tests {
         let mut lftp = entry("lftp", &[3.0, 300.0]);
         lftp.runs[0].result = RunResult::NotWhole("12 missing".to_owned());
         lftp.runs[1].result = RunResult::OverLimit;
-        let shown = compared(&[&lftp], Some(&goal()));
+        let shown = compared(&[&lftp], &goals());
         assert!(shown.contains("| > 300; 12 missing |"), "{shown}");
         assert!(!shown.contains("÷ tar"), "{shown}");
     }

@@ -57,12 +57,16 @@ pub(super) enum Figure {
     Seconds,
     /// Of the tool and all its helpers.
     CpuSeconds,
+    /// Of the jump host and the devices.
     ServerCpuSeconds,
-    /// Resident, of the tool and all its helpers.
+    DeviceCpuSeconds,
+    /// For each gigabyte of files.
+    DeviceCpuPerGb,
+    /// Of the tool and all its helpers. What processes share counts once.
     MemoryMb,
     /// Resident, of the tool's own process.
     CollectorMb,
-    /// Of the helpers, without the memory that they share.
+    /// Of the helpers, without their programs.
     HelpersMb,
     Processes,
     Sockets,
@@ -72,9 +76,9 @@ pub(super) enum Figure {
     UpMb,
     /// From the devices.
     DownMb,
-    /// From the first to the last byte of bulk data.
-    ShareOfLink,
     FirstReleasedSeconds,
+    /// When the last file was in the store under its name.
+    LastStoredSeconds,
     MsEach,
     CpuMsEach,
     /// How many devices could be visited every five minutes, rounded down to hundreds.
@@ -110,13 +114,15 @@ impl Entry {
         )
     }
 
-    /// The figure of every run, however it ended.
+    /// The figure of every run that did all its work, or did it until the limit.
     pub(super) fn of_all(&self, figure: Figure) -> Spread {
-        let figures = self
-            .runs
-            .iter()
-            .filter_map(|run| run.figures.get(&figure).copied());
-        Spread::of(figures.collect())
+        let has_failed = |run: &&Run| matches!(run.result, RunResult::NotWhole(_));
+        let others = self.runs.iter().filter(|run| !has_failed(run));
+        Spread::of(
+            others
+                .filter_map(|run| run.figures.get(&figure).copied())
+                .collect(),
+        )
     }
 
     pub(super) fn went_over_limit(&self) -> bool {
@@ -249,7 +255,8 @@ pub(super) mod tests {
             figures: Figures::from([
                 (Figure::Seconds, *seconds),
                 (Figure::CpuSeconds, 1.5),
-                (Figure::ServerCpuSeconds, 2.25),
+                (Figure::DeviceCpuSeconds, 2.25),
+                (Figure::DeviceCpuPerGb, 10.5),
                 (Figure::MemoryMb, 20.48),
                 (Figure::UpMb, 1.0),
                 (Figure::DownMb, 212.0),

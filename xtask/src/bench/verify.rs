@@ -3,7 +3,9 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -27,11 +29,22 @@ impl Faults {
     }
 }
 
-impl std::ops::AddAssign for Faults {
+/// The result of a comparison, of one device or of several.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Comparison {
+    pub(super) faults: Faults,
+    /// When the last file got its name in the store, since 1970.
+    pub(super) last_stored: Duration,
+    pub(super) bytes: u64,
+}
+
+impl std::ops::AddAssign for Comparison {
     fn add_assign(&mut self, other: Self) {
-        self.missing += other.missing;
-        self.changed += other.changed;
-        self.left += other.left;
+        self.faults.missing += other.faults.missing;
+        self.faults.changed += other.faults.changed;
+        self.faults.left += other.faults.left;
+        self.last_stored = self.last_stored.max(other.last_stored);
+        self.bytes += other.bytes;
     }
 }
 
@@ -58,11 +71,17 @@ pub(super) fn compare(
     store: &Path,
     source: &Path,
     copies_only: bool,
-) -> Result<Faults> {
-    let mut faults = Faults::default();
+) -> Result<Comparison> {
+    let mut comparison = Comparison::default();
+    let faults = &mut comparison.faults;
     for file in files {
         match File::open(store.join(&file.path)) {
-            Ok(stored) => faults.changed += usize::from(!is_whole(stored, &file, shape)?),
+            Ok(stored) => {
+                let named = named_at(&stored)?;
+                comparison.last_stored = comparison.last_stored.max(named);
+                comparison.bytes += file.size;
+                faults.changed += usize::from(!is_whole(stored, &file, shape)?);
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => faults.missing += 1,
             Err(error) => return Err(error).with_context(|| format!("open {} in the store", file.path)),
         }
@@ -70,7 +89,18 @@ pub(super) fn compare(
     if !copies_only {
         faults.left = count_files(source)?;
     }
-    Ok(faults)
+    Ok(comparison)
+}
+
+/// When the file was last changed in any way. The last change is its name: every tool writes under another
+/// name first.
+fn named_at(stored: &File) -> Result<Duration> {
+    let metadata = stored.metadata()?;
+    let (seconds, nanos) = (metadata.ctime(), metadata.ctime_nsec());
+    Ok(Duration::new(
+        seconds.try_into().unwrap_or_default(),
+        nanos.try_into().unwrap_or_default(),
+    ))
 }
 
 fn is_whole(mut stored: File, file: &Recorded, shape: Shape) -> Result<bool> {
@@ -144,6 +174,10 @@ mod tests {
     }
 
     fn faults(place: &Place, copies_only: bool) -> String {
+        compared(place, copies_only).faults.to_string()
+    }
+
+    fn compared(place: &Place, copies_only: bool) -> Comparison {
         let root = place.folder.path();
         let files = place.files.iter().cloned();
         compare(
@@ -154,12 +188,26 @@ mod tests {
             copies_only,
         )
         .unwrap()
-        .to_string()
     }
 
     #[test]
     fn a_whole_run_has_no_faults() {
         assert_eq!(faults(&all_came(), false), "");
+    }
+
+    #[test]
+    fn the_last_file_is_stored_when_it_gets_its_name() {
+        let place = all_came();
+        let store = place.folder.path().join("store/day");
+        let named = |name| named_at(&File::open(store.join(name)).unwrap()).unwrap();
+        // The time of a file has the resolution of the kernel's ticks.
+        while named("1") <= named("3") {
+            fs::rename(store.join("1"), store.join("hidden")).unwrap();
+            fs::rename(store.join("hidden"), store.join("1")).unwrap();
+        }
+        let compared = compared(&place, false);
+        assert_eq!(compared.last_stored, named("1"));
+        assert_eq!(compared.bytes, 300_000 * 6);
     }
 
     #[test]

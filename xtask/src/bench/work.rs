@@ -30,6 +30,11 @@ pub(super) struct Work {
     /// Whether each connection to a device gets its own processes, as on a real device (for root). Otherwise
     /// code that inspects all processes of a device would see those of all devices.
     pub(super) devices_apart: bool,
+    /// The part of one core that the device gets, for all its processes together. Without it, it shares the
+    /// machine with all others.
+    pub(super) device_percent_of_core: Option<u64>,
+    /// Programs that the devices do not have.
+    pub(super) device_lacks: Vec<String>,
     /// Each file is in another folder than the one before it. Otherwise one folder is filled after the other,
     /// as with the days of a camera.
     folders_in_turn: bool,
@@ -53,6 +58,8 @@ impl Default for Work {
             shape: Shape::Random,
             recorded_files: 0,
             devices_apart: false,
+            device_percent_of_core: None,
+            device_lacks: Vec::new(),
             folders_in_turn: true,
             grows: None,
         }
@@ -82,7 +89,8 @@ pub(super) struct Growth {
     pub(super) repeated_up_to: Option<usize>,
     /// The columns of its table in the page.
     pub(super) columns: String,
-    pub(super) goal: Option<Goal>,
+    #[serde(default)]
+    pub(super) goals: Vec<Goal>,
     /// For a fleet: the number of files that wait on each device, or on all devices together.
     #[serde(default)]
     files: usize,
@@ -252,7 +260,7 @@ impl Work {
         let (smallest, spread) = (self.smallest_bytes, self.largest_bytes - self.smallest_bytes + 1);
         let folders = self.folders_per_device.max(1);
         let in_a_folder = self.files_per_device.div_ceil(folders).max(1);
-        let in_turn = self.folders_in_turn;
+        let (in_turn, shape) = (self.folders_in_turn, self.shape);
         (0..self.files_per_device).map(move |number| {
             let folder = if in_turn {
                 number % folders
@@ -260,8 +268,13 @@ impl Work {
                 number / in_a_folder
             };
             let seed = u64::try_from(device * 100_000_000 + number).unwrap_or_default();
+            let name = match shape {
+                // As the field's cameras name them: day, time and exposure.
+                Shape::Frames => format!("20260612+{number:07}+0500.pickle"),
+                Shape::Random | Shape::HalfCompressible => format!("record{number:07}.np"),
+            };
             Recorded {
-                path: format!("day{folder:03}/record{number:07}.np"),
+                path: format!("day{folder:03}/{name}"),
                 size: smallest + Noise::from_seed(!seed).next() % spread,
                 seed,
             }
@@ -285,10 +298,10 @@ mod tests {
         let count = |fate| fates.iter().filter(|it| **it == fate).count();
         assert_eq!(
             [count(Fate::Live), count(Fate::Refusing), count(Fate::Silent)],
-            [20, 3, 2]
+            [15, 3, 2]
         );
-        assert_eq!(fates[4], Fate::Refusing);
-        assert_eq!(work("fleet").live_devices()[..5], [1, 2, 3, 4, 6]);
+        assert_eq!(fates[3], Fate::Refusing);
+        assert_eq!(work("fleet").live_devices()[..4], [1, 2, 3, 5]);
         assert_eq!(work("idle").live_devices().len(), 50);
     }
 
@@ -302,6 +315,20 @@ mod tests {
         assert_eq!(names.len(), 10_000);
         let total: u64 = files.iter().map(|file| file.size).sum();
         assert!((190_000_000..230_000_000).contains(&total), "{total}");
+    }
+
+    #[test]
+    fn a_frame_has_the_size_and_a_name_of_the_fields() {
+        let frames: Vec<_> = work("frames").files(1).collect();
+        assert_eq!(frames.len(), 200);
+        assert!(frames.iter().all(|file| file.size == 3_146_107));
+        assert_eq!(frames[7].path, "day000/20260612+0000007+0500.pickle");
+    }
+
+    #[test]
+    fn a_work_with_a_slow_device_has_no_other() {
+        let mut works = Catalogue::load().unwrap().works.into_iter();
+        assert!(works.all(|work| work.device_percent_of_core.is_none() || work.fates().len() == 1));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! The servers of the lab: those of the testbed, in a control group.
+//! The servers of the lab: those of the testbed, each side of them in a control group.
 
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -10,7 +10,8 @@ use std::thread;
 use anyhow::{Context, Result};
 use testbed::{DEFAULT_ALGORITHMS, KeyPair, Session, Settings, Sshd};
 
-use super::super::meter::{Group, plain_command};
+use super::super::meter::plain_command;
+use super::Side;
 use crate::command;
 
 /// The keys by which the servers and the client know each other.
@@ -28,15 +29,34 @@ impl Keys {
     }
 }
 
-pub(super) fn settings(folder: &Path, key: &KeyPair, keys: &Keys, group: Option<&Group>) -> Settings {
+/// `lines` come before all others in the configuration.
+pub(super) fn settings(
+    folder: &Path,
+    key: &KeyPair,
+    keys: &Keys,
+    lines: &str,
+    runner: Vec<OsString>,
+) -> Settings {
+    const LIMITS: &str = "LogLevel INFO\nMaxStartups 1000:30:2000\nMaxSessions 1000";
     Settings {
         folder: folder.to_owned(),
         session: Session::Gnu,
-        lines: format!("{DEFAULT_ALGORITHMS}LogLevel INFO\nMaxStartups 1000:30:2000\nMaxSessions 1000"),
-        runner: group.map(Group::runner).unwrap_or_default(),
+        lines: format!("{lines}{DEFAULT_ALGORITHMS}{LIMITS}"),
+        runner,
         host_key: key.clone(),
         client_key: keys.client.clone(),
     }
+}
+
+/// The words that run the command after them where these programs are not installed.
+pub(super) fn runner_without(programs: &[String]) -> Vec<OsString> {
+    const HIDE: &str =
+        r#"for program in $0; do mount --bind /dev/null "$(command -v "$program")" || exit; done; exec "$@""#;
+    if programs.is_empty() {
+        return Vec::new();
+    }
+    let words = ["unshare", "--mount", "sh", "-c", HIDE].map(Into::into);
+    words.into_iter().chain([programs.join(" ").into()]).collect()
 }
 
 /// The server of all devices.
@@ -51,11 +71,11 @@ pub(super) enum Devices {
 
 impl Devices {
     /// `apart` works for root only.
-    pub(super) fn start(settings: Settings, apart: bool) -> Result<Self> {
+    pub(super) fn start(settings: Settings, apart: bool, side: &Side) -> Result<Self> {
         if !apart {
             return Ok(Self::Together(Sshd::start(settings)));
         }
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("open a port for the devices")?;
+        let listener = side.listen()?;
         let port = listener.local_addr()?.port();
         let config = settings.write(port);
         let mut words = settings.runner;

@@ -3,7 +3,7 @@ use super::*;
 const QUICK: Character = Character {
     one_way_delay: Duration::from_millis(2),
     bits_per_second: 1_000_000_000,
-    outages: None,
+    ..super::super::character::tests::LINK
 };
 
 /// A server that sends back what it receives, and ends when the client does.
@@ -40,7 +40,6 @@ fn everything_passes_in_order_and_is_counted_in_both_directions() {
     assert!(through(relay.port, b"a second connection") == b"a second connection");
     let passed = relay.passed();
     assert_eq!((passed.up_bytes, passed.down_bytes), (3_000_019, 3_000_019));
-    assert!(passed.share_of_link.is_some());
 }
 
 #[test]
@@ -88,18 +87,4 @@ fn the_sender_waits_while_too_much_is_in_flight() {
         queue.delivered(piece.bytes.len());
     }
     assert!(sender.join().unwrap());
-}
-
-#[test]
-fn the_share_of_the_link_is_that_of_the_bulk() {
-    let start = Instant::now();
-    // 64 KiB in 10 ms is 52 Mbit/s. The set-up and the end are slow and do not count.
-    let mut marks: Vec<_> = (0..104_u32)
-        .map(|number| start + Duration::from_secs(5) + Duration::from_millis(10) * number)
-        .collect();
-    marks[0] = start;
-    marks[103] += Duration::from_secs(9);
-    let share = share_of_link(&marks, 104_857_600).unwrap();
-    assert!((share - 0.5).abs() < 0.001, "{share}");
-    assert_eq!(share_of_link(&marks[..10], 1), None);
 }

@@ -1,8 +1,8 @@
-//! A link between the ssh clients and the jump host, made of threads: delay, rate, outages, and a count of
-//! the traffic.
+//! A link between the ssh clients and the jump host for measurements without root: delay, rate, outages, and
+//! a count of the traffic.
 //!
-//! It works on streams, not on packets. Nothing is lost or duplicated, and the kernel's reaction to loss does
-//! not show.
+//! Threads forward streams, not packets. Nothing is lost, and the kernel's TCP does not see the link: the
+//! slow start of a connection and its reaction to loss do not show.
 
 mod schedule;
 
@@ -15,31 +15,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-pub(super) use schedule::Character;
-use schedule::Schedule;
+use super::Passed;
+use super::character::Character;
+use schedule::{BUFFER_BYTES, Schedule};
 
 /// The maximum of one read: one or two packets of ssh, so that connections share the link finely.
 const PIECE_BYTES: usize = 16 * 1024;
-/// The resolution at which the flow downstream is recorded.
-const MARK_BYTES: u64 = 64 * 1024;
 
 /// The link. Dropping it cuts all its connections.
 #[derive(Debug)]
-pub(super) struct Relay {
+pub(in crate::bench) struct Relay {
     pub(super) port: u16,
     state: Arc<State>,
-}
-
-/// The traffic of a link.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Passed {
-    /// Towards the devices.
-    pub(super) up_bytes: u64,
-    /// From the devices.
-    pub(super) down_bytes: u64,
-    /// The part of the link's rate that was used downstream from the first to the last byte of bulk data.
-    /// `None` without bulk data.
-    pub(super) share_of_link: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -58,8 +45,6 @@ struct State {
 struct Direction {
     schedule: Schedule,
     bytes: u64,
-    /// When each further [`MARK_BYTES`] had passed.
-    marks: Vec<Instant>,
 }
 
 impl Relay {
@@ -72,7 +57,6 @@ impl Relay {
             Mutex::new(Direction {
                 schedule: Schedule::of(character),
                 bytes: 0,
-                marks: Vec::new(),
             })
         };
         let state = Arc::new(State {
@@ -90,11 +74,9 @@ impl Relay {
     }
 
     pub(super) fn passed(&self) -> Passed {
-        let down = held(&self.state.down);
         Passed {
             up_bytes: held(&self.state.up).bytes,
-            down_bytes: down.bytes,
-            share_of_link: share_of_link(&down.marks, self.state.character.bits_per_second),
+            down_bytes: held(&self.state.down).bytes,
         }
     }
 }
@@ -109,18 +91,6 @@ impl Drop for Relay {
         // Wakes the accepting thread, so that it sees the end.
         drop(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)));
     }
-}
-
-/// The first and the last 256 KiB do not count: they include the set-up of connections and listings.
-fn share_of_link(marks: &[Instant], bits_per_second: u64) -> Option<f64> {
-    const SKIPPED_MARKS: usize = 4;
-    let last = marks.len().checked_sub(SKIPPED_MARKS)?;
-    let bulk = marks.get(SKIPPED_MARKS - 1..last)?;
-    let (first, last) = (bulk.first()?, bulk.last()?);
-    let bytes = MARK_BYTES * u64::try_from(bulk.len().checked_sub(1)?).ok()?;
-    let seconds = last.duration_since(*first).as_secs_f64();
-    #[allow(clippy::cast_precision_loss, reason = "a ratio shown with two digits")]
-    (bytes >= 16 * MARK_BYTES).then(|| bytes as f64 * 8.0 / seconds / bits_per_second as f64)
 }
 
 impl State {
@@ -159,7 +129,11 @@ impl State {
 
     /// Moves bytes until the source ends, then closes the destination.
     fn carry(self: &Arc<Self>, direction: &Mutex<Direction>, mut source: TcpStream, destination: TcpStream) {
-        let queue = Arc::new(Queue::holding(self.character.bytes_under_way()));
+        let limit = self
+            .character
+            .bandwidth_delay_bytes()
+            .saturating_add(BUFFER_BYTES);
+        let queue = Arc::new(Queue::holding(limit));
         let (delivering, state) = (Arc::clone(&queue), Arc::clone(self));
         let delivery = thread::spawn(move || state.deliver(&delivering, destination));
         let mut buffer = vec![0; PIECE_BYTES];
@@ -182,7 +156,7 @@ impl State {
                 let (now, room_from) = (self.epoch.elapsed(), direction.schedule.room_from());
                 if room_from <= now {
                     let arrival = direction.schedule.send(now, length);
-                    direction.count(length, self.epoch + arrival);
+                    direction.bytes += u64::try_from(length).unwrap_or_default();
                     return arrival;
                 }
                 room_from
@@ -212,15 +186,6 @@ impl State {
 
     fn sleep_until(&self, time: Duration) {
         thread::sleep(time.saturating_sub(self.epoch.elapsed()));
-    }
-}
-
-impl Direction {
-    fn count(&mut self, length: usize, arrival: Instant) {
-        self.bytes += u64::try_from(length).unwrap_or_default();
-        while MARK_BYTES * u64::try_from(self.marks.len() + 1).unwrap_or(u64::MAX) <= self.bytes {
-            self.marks.push(arrival);
-        }
     }
 }
 
