@@ -59,6 +59,12 @@ impl Settings {
     fn configuration(&self, port: u16) -> String {
         let (lines, folder) = (&self.lines, self.folder.display());
         let session = self.session.prepare(&self.folder);
+        // Of most settings sshd takes the first, but of this one the last.
+        let startups = if has_startups(lines) {
+            ""
+        } else {
+            "MaxStartups 100:30:200"
+        };
         format!(
             "{lines}\n\
              ListenAddress 127.0.0.1\n\
@@ -72,13 +78,18 @@ impl Settings {
              PermitRootLogin prohibit-password\n\
              PasswordAuthentication no\n\
              KbdInteractiveAuthentication no\n\
-             MaxStartups 100:30:200\n\
+             {startups}\n\
              LogLevel VERBOSE\n\
              KexAlgorithms curve25519-sha256\n\
              Ciphers aes128-gcm@openssh.com\n\
              {session}\n"
         )
     }
+}
+
+fn has_startups(lines: &str) -> bool {
+    let mut lines = lines.lines().map(str::trim_start);
+    lines.any(|line| line.to_ascii_lowercase().starts_with("maxstartups "))
 }
 
 /// A running server. Dropping it ends it with all its sessions; the kernel kills it if this thread or process
@@ -227,7 +238,10 @@ impl Sshd {
         self.stop();
         let file = self.settings.folder.join("sshd_config");
         let rest = fs::read_to_string(&file).expect("sshd_config");
-        fs::write(&file, format!("{lines}\n{rest}")).expect("sshd_config");
+        // Of most settings sshd takes the first, but of MaxStartups the last.
+        let is_kept = |line: &&str| !(has_startups(lines) && has_startups(line));
+        let rest: Vec<&str> = rest.lines().filter(is_kept).collect();
+        fs::write(&file, format!("{lines}\n{}\n", rest.join("\n"))).expect("sshd_config");
         self.start_again();
     }
 }
